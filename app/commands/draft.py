@@ -1,0 +1,135 @@
+"""``medomni draft``: one CT study in, a folder with its draft report out."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from app import options
+from app.options import Force, Json, Quiet, SegmenterName, Source, TrustBundle
+
+if TYPE_CHECKING:
+    from medomni.types.report import Report
+    from medomni.types.run import RunRecord
+
+LONGEST_HISTORY_BYTES = 1 << 20
+LONGEST_PATH = 1024
+
+Out = Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder that will hold the draft.", show_default=False)]
+History = Annotated[str, typer.Option("--history", metavar="TEXT|FILE", help="Clinical history, English or Chinese.")]
+Dictation = Annotated[Path | None, typer.Option("--dictation", metavar="WAV", help="Dictated remarks.")]
+PriorPath = Annotated[
+    Path | None, typer.Option("--prior", metavar="STUDY|REPORT", help="Earlier CT study, or report.json of one.")
+]
+Adapter = Annotated[Path | None, typer.Option("--adapter", metavar="FOLDER", help="Adapter of the drafting model.")]
+Drafter = Annotated[str, typer.Option("--drafter", metavar="NAME", help="What words the draft.")]
+Language = Annotated[Literal["en", "zh"], typer.Option("--lang", help="Language of the draft.")]
+Track = Annotated[bool, typer.Option("--track/--no-track", help="Log the run in MLflow, without patient data.")]
+
+
+def draft(
+    source: Source,
+    out: Out,
+    history: History = "",
+    dictation: Dictation = None,
+    prior: PriorPath = None,
+    adapter: Adapter = None,
+    segmenter: SegmenterName = "hu-rules",
+    trust_bundle: TrustBundle = False,
+    drafter: Drafter = "template",
+    language: Language = "en",
+    track: Track = False,
+    force: Force = False,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Draft the report of one CT study.
+
+    Writes report.json, report.txt, report.html, fhir-r4.json, segmentation.nii.gz and run.json into DIR, or nothing.
+    """
+    from app import atomic, handover, wiring
+    from app.progress import StageWatch
+    from medomni.pipeline import Request, draft_report
+
+    settings = wiring.start()
+    wiring.check_drafter(drafter)
+    wiring.check_adapter(adapter)
+    wiring.check_dictation(dictation)
+    request = Request(source=source, history=read_history(history), prior=prior, language=language)
+    stages = wiring.stages(segmenter, settings, is_bundle_trusted=trust_bundle)
+    with StageWatch(is_quiet=quiet) as watch, atomic.new_folder(out, replace=force) as folder:
+        drafted = draft_report(request, stages, watch)
+        handover.refuse_unsafe(drafted.report)
+        with watch.stage("write"):
+            handover.write_draft(drafted, folder)
+        run = handover.record(drafted, request, settings, watch, folder)
+        handover.write_run(run, folder)
+    if track:
+        _track(run, settings.tracking_uri)
+    if as_json:
+        options.answer_json(_summary(out, drafted.report, run))
+    else:
+        options.answer(_summary_text(out, drafted.report, run))
+
+
+def read_history(text: str) -> str:
+    """Return the history: the text itself, or the content of the file it names.
+
+    Raises:
+        BadInput: the file is missing, too large or no UTF-8 text.
+    """
+    from medomni.errors import BadInput
+    from medomni.safety.bounded import read_regular
+
+    path = Path(text)
+    if not text or len(text) > LONGEST_PATH or "\n" in text or not (_looks_like_path(text) or path.exists()):
+        return text
+    try:
+        return read_regular(path, LONGEST_HISTORY_BYTES).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise BadInput("the history is not UTF-8 text", remedy="save it as a plain UTF-8 text file", where=path.name) from error
+
+
+def _looks_like_path(text: str) -> bool:
+    return len(text.split()) == 1 and text.lower().endswith((".txt", ".md"))
+
+
+def _track(run: "RunRecord", uri: str) -> None:
+    """Log the run; a tracking store that is down costs the person one line, never the draft."""
+    from adapters.tracking import log_draft
+    from medomni.errors import MissingPart
+
+    try:
+        log_draft(run, uri)
+    except MissingPart as error:
+        options.warn(str(error))
+
+
+def _summary(out: Path, report: "Report", run: "RunRecord") -> dict[str, object]:
+    from app import handover
+    from medomni.types.report import SectionName
+
+    impression = report.sections.get(SectionName.IMPRESSION)
+    return {
+        "out": str(out),
+        "impression": [sentence.text for sentence in impression.sentences] if impression else [],
+        "notices": [
+            {"code": notice.code, "level": notice.level, "text": handover.words(notice, report.language)}
+            for notice in report.notices
+        ],
+        "run": run.model_dump(mode="json"),
+    }
+
+
+def _summary_text(out: Path, report: "Report", run: "RunRecord") -> str:
+    from app import handover
+    from medomni.types.report import SectionName
+
+    impression = report.sections.get(SectionName.IMPRESSION)
+    lines = [impression.heading, *(f"  {sentence.text}" for sentence in impression.sentences)] if impression else []
+    if report.notices:
+        lines += ["", {"en": "Notices", "zh": "提示"}[report.language]]
+        lines += [f"  [{notice.level}] {handover.words(notice, report.language)}" for notice in report.notices]
+    lines += ["", *(str(out / name) for name in run.files), str(out / handover.RUN_FILE)]
+    lines += [f"{run.cpu_seconds:.1f} CPU-seconds, peak {run.peak_mib:.0f} MiB"]
+    return "\n".join(lines)

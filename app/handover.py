@@ -1,0 +1,91 @@
+"""Turns a finished draft into the files a person takes away, and into the record of the run.
+
+Every file is written into the folder it is given; whether that folder appears is the caller's matter.
+"""
+
+import hashlib
+import platform
+from collections import Counter
+from importlib.metadata import version
+from pathlib import Path
+from typing import Final
+
+from app.progress import StageWatch
+from medomni.errors import UnsafeDraft
+from medomni.export.fhir import to_fhir_json
+from medomni.export.html import to_html
+from medomni.export.text import to_text
+from medomni.pipeline import Drafted, Request, overlay
+from medomni.reporting.phrases import notice_text
+from medomni.settings import Settings
+from medomni.types.finding import Presence
+from medomni.types.notice import Notice, NoticeLevel
+from medomni.types.report import Report
+from medomni.types.run import RunNotice, RunRecord
+from preprocessing.nifti import write_nifti
+
+RUN_FILE: Final = "run.json"
+SOFTWARE: Final = ("numpy", "scipy", "pydicom", "torch", "monai", "fhir.resources")
+"""Packages whose version can change a draft."""
+
+
+def refuse_unsafe(report: Report) -> None:
+    """Let a draft pass that holds no unsafe contradiction.
+
+    Raises:
+        UnsafeDraft: the review found one; the draft must not be written.
+    """
+    unsafe = [notice for notice in report.notices if notice.level is NoticeLevel.UNSAFE]
+    if unsafe:
+        raise UnsafeDraft(
+            "the draft is withheld as unsafe",
+            found=" ".join(words(notice, "en") for notice in unsafe),
+            remedy="correct the input, or report this study without MedOmni",
+        )
+
+
+def write_draft(drafted: Drafted, folder: Path) -> None:
+    """Write the report as JSON, text, HTML and FHIR, and the label map."""
+    report = drafted.report
+    _write(folder / "report.json", report.model_dump_json(indent=1) + "\n")
+    _write(folder / "report.txt", to_text(report))
+    _write(folder / "report.html", to_html(report, ()))
+    (folder / "fhir-r4.json").write_bytes(to_fhir_json(report, drafted.study))
+    labelled = overlay(drafted.segmentation, drafted.lesions)
+    write_nifti(labelled.labels, labelled.grid, folder / "segmentation.nii.gz")
+
+
+def record(drafted: Drafted, request: Request, settings: Settings, watch: StageWatch, folder: Path) -> RunRecord:
+    """Return what the draft in ``folder`` was made with and what it cost, free of identifiers and of patient text."""
+    report = drafted.report
+    counts = Counter(finding.presence for finding in report.findings)
+    return RunRecord(
+        provenance=report.provenance,
+        settings={
+            "segmenter": drafted.segmentation.segmenter,
+            "language": request.language,
+            "threads": settings.threads,
+            "history_characters": len(request.history),
+            "prior": report.prior.kind if report.prior else "none",
+        },
+        stages=watch.records,
+        cpu_seconds=watch.cpu_seconds,
+        findings={presence: counts[presence] for presence in Presence},
+        notices=tuple(RunNotice(code=notice.code, level=notice.level) for notice in report.notices),
+        files={file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in sorted(folder.iterdir())},
+        software={"python": platform.python_version()} | {name: version(name) for name in SOFTWARE},
+    )
+
+
+def write_run(run: RunRecord, folder: Path) -> None:
+    """Write ``run.json``, the last file of a draft."""
+    _write(folder / RUN_FILE, run.model_dump_json(indent=1) + "\n")
+
+
+def words(notice: Notice, language: str) -> str:
+    """Return a notice as a sentence."""
+    return notice_text(notice, language)
+
+
+def _write(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8", newline="\n")

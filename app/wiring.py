@@ -1,0 +1,136 @@
+"""The only composition root: which part does which stage of a draft. Nothing else chooses an implementation.
+
+Stages import their heavy libraries when they run, so importing this module stays cheap.
+"""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+from medomni import logs, plugins
+from medomni.errors import MissingPart
+from medomni.settings import Settings, load
+
+if TYPE_CHECKING:
+    from medomni.pipeline import Segmenter, Stages
+
+DEFAULT_SEGMENTER = "hu-rules"
+DEFAULT_DRAFTER = "template"
+BUNDLE_SEGMENTER = "monai-bundle"
+BASE_MODEL = "medomni-base"
+"""Name that an adapter must state as its base; the model itself comes with a later release."""
+
+
+def start() -> Settings:
+    """Return the settings of this process, with the log set up as they say.
+
+    Raises:
+        BadSettings: an environment variable has a value that cannot be used.
+    """
+    settings = load(os.environ)
+    logs.configure(settings.log_level)
+    return settings
+
+
+def stages(segmenter: str, settings: Settings, *, is_bundle_trusted: bool = False) -> "Stages":
+    """Return the stages of one draft with the chosen segmenter.
+
+    Args:
+        segmenter: an installed name, or the path of a MONAI bundle folder.
+        settings: threads and device of a network.
+        is_bundle_trusted: whether a bundle may load pickled tensors and run the expressions of its own configuration.
+
+    Raises:
+        MissingPart: no such segmenter is installed.
+        BadInput: the folder holds no bundle that can be used.
+    """
+    from medomni.pipeline import Stages
+    from preprocessing import assemble, dicom, history, prior
+    from preprocessing.detect import findings
+    from preprocessing.measure import regions, scope
+
+    return Stages(
+        read=dicom.open_study,
+        assemble=assemble.assemble,
+        understand=history.understand,
+        segmenter=_segmenter(segmenter, settings, is_bundle_trusted=is_bundle_trusted),
+        measure=regions.measure,
+        scope=scope.scope,
+        detect=findings.detect,
+        compare=prior.compare,
+    )
+
+
+def check_drafter(name: str) -> None:
+    """Accept the drafter that this release has: fixed phrases, filled from measurements.
+
+    Raises:
+        MissingPart: another drafter is asked for.
+    """
+    if name != DEFAULT_DRAFTER:
+        raise MissingPart(
+            "no drafter has this name", found=f"installed: {DEFAULT_DRAFTER}", remedy="leave --drafter out", where=name
+        )
+
+
+def check_adapter(folder: Path | None) -> None:
+    """Refuse an adapter: a bad one for what is wrong with it, a good one for want of its base model.
+
+    Raises:
+        BadInput: the folder holds no adapter that can be trusted.
+        MissingPart: it does, but this release has no model to adapt.
+    """
+    if folder is None:
+        return
+    from adapters import check
+
+    check.check_adapter(folder, BASE_MODEL)
+    raise MissingPart("this release has no base model", found="a valid adapter", remedy="leave --adapter out", where=folder.name)
+
+
+def check_dictation(recording: Path | None) -> None:
+    """Refuse dictation: a bad recording for what is wrong with it, a good one for want of a recogniser.
+
+    Raises:
+        BadInput: the file is no WAV recording that can be used.
+        MissingPart: it is, but this release cannot turn speech into text.
+    """
+    if recording is None:
+        return
+    from preprocessing import speech
+
+    speech.read_wav(recording)
+    raise MissingPart(
+        "this release does not recognise speech",
+        found="a usable recording",
+        remedy="type the remarks and give them with --history",
+        where=recording.name,
+    )
+
+
+def _segmenter(choice: str, settings: Settings, *, is_bundle_trusted: bool) -> "Segmenter":
+    """The segmenter of a plug-in name, or the one that a MONAI bundle folder holds."""
+    offered = [name for name in plugins.names(plugins.Group.SEGMENTERS) if name != BUNDLE_SEGMENTER]
+    if choice in offered:
+        kind = plugins.load(plugins.Group.SEGMENTERS, choice)
+        return cast("type[Segmenter]", kind)()
+    if choice and Path(choice).is_dir():
+        return _bundle(Path(choice), settings, is_trusted=is_bundle_trusted)
+    raise MissingPart(
+        "no segmenter has this name, and no such folder is there",
+        found=f"installed: {', '.join(offered)}",
+        remedy="choose one, or give the path of a MONAI bundle folder",
+        where=choice,
+    )
+
+
+def _bundle(folder: Path, settings: Settings, *, is_trusted: bool) -> "Segmenter":
+    """The segmenter of a bundle folder; its plan is read at once, so that a bad folder is refused before the study is read."""
+    import torch
+
+    from preprocessing.segment.monai_bundle import MonaiBundle
+
+    torch.set_num_threads(settings.threads)
+    bundle = MonaiBundle(folder, allow_pickle=is_trusted, trust_code=is_trusted, device=settings.device)
+    _ = bundle.plan
+    return cast("Segmenter", bundle)

@@ -1,0 +1,152 @@
+"""What the builders of FHIR resources share: one report with its study, the options, and the addresses of the others."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
+from typing import Final
+
+from medomni.errors import UnsafeDraft
+from medomni.export.fhir_ids import Token, address, content_uuid, role_uuid, uuid_token
+from medomni.export.fhir_values import CODE_SYSTEMS, HL7, JsonObject, compact, concept, day, identifier
+from medomni.reporting.vocabulary import read_table, tables
+from medomni.types.codes import Code
+from medomni.types.notice import NoticeLevel
+from medomni.types.report import Report, ReportState
+from medomni.types.study import Study
+
+AIAST: Final = Code(system=f"{HL7}/v3-ObservationValue", code="AIAST", display="Artificial Intelligence asserted")
+"""The label of content that software asserted (HL7 v3 ObservationValue)."""
+
+STATUS: Final = {
+    ReportState.DRAFT: "preliminary",
+    ReportState.PRELIMINARY: "preliminary",
+    ReportState.ENTERED_IN_ERROR: "entered-in-error",
+}
+"""FHIR status of each state that may leave; the signed states need a signature, which a draft does not hold."""
+
+
+@dataclass(frozen=True)
+class FhirOptions:
+    """How to export.
+
+    Attributes:
+        recorded: when the draft was made, with a time zone; None leaves the time out, so that the same draft gives the
+            same bytes.
+        code_systems: the code systems that may appear for findings, measurements and exam; SNOMED CT needs a licence in
+            some countries and can be left out.
+        patient_system: URI of the hospital's patient identifiers. Without it the server matches a patient only by an
+            identifier without a system and by the date of birth.
+    """
+
+    recorded: datetime | None = None
+    code_systems: tuple[str, ...] = CODE_SYSTEMS
+    patient_system: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class FhirCase:
+    """One report on its way out. ``study`` is None when only the report is at hand: then nothing names the patient."""
+
+    report: Report
+    study: Study | None
+    options: FhirOptions
+
+    @property
+    def status(self) -> str:
+        """The FHIR status of report and observations."""
+        return STATUS[self.report.state]
+
+    @property
+    def effective(self) -> str:
+        """The day of the study, "" when the header states no valid one."""
+        return day(self.study.identity.study_date) if self.study else ""
+
+    @property
+    def patient_uuid(self) -> str:
+        """Identity of the patient, of the same system and number in every study."""
+        if self.study is None or not self.study.identity.patient_id:
+            return content_uuid(self.report.provenance.study_key, "patient")
+        who = self.study.identity
+        return content_uuid("patient", self.options.patient_system, who.patient_id_issuer, who.patient_id, who.birth_date)
+
+    @property
+    def study_uuid(self) -> str:
+        """Identity of the imaging study."""
+        return content_uuid(self.report.provenance.study_key, "imaging-study")
+
+    @property
+    def device_uuid(self) -> str:
+        """Identity of the software with the versions and digests of all its parts."""
+        parts = self.report.provenance.parts
+        return content_uuid("device", *(item for part in parts for item in (part.role, part.name, part.version, part.digest)))
+
+    def uuid(self, role: str) -> str:
+        """Identity of a resource of this draft."""
+        return role_uuid(self.report.provenance, role)
+
+    def subject(self) -> JsonObject:
+        """The reference to the patient: into the bundle, or only by identifier when no study is at hand."""
+        if self.study:
+            return {"reference": address(self.patient_uuid), "type": "Patient"}
+        return {"type": "Patient", "identifier": identifier(uuid_token(self.patient_uuid))}
+
+    def imaging(self) -> list[object]:
+        """The reference to the imaging study, none when no study is at hand."""
+        return [{"reference": address(self.study_uuid), "type": "ImagingStudy"}] if self.study else []
+
+    def device(self) -> JsonObject:
+        """The reference to the software."""
+        return {"reference": address(self.device_uuid), "type": "Device"}
+
+    def meta(self) -> JsonObject:
+        """The security label that marks what software asserted."""
+        return {"security": [{"system": AIAST.system, "code": AIAST.code, "display": AIAST.display}]}
+
+    def concept(self, words: str, codes: Sequence[Code] = ()) -> JsonObject:
+        """A CodeableConcept with the codes of the systems that may leave."""
+        return concept(words, codes, self.options.code_systems)
+
+    def uuid_identifier(self, role: str) -> list[object]:
+        """The identifier by which a server finds the resource of a role again."""
+        return [identifier(self.token(role))]
+
+    def token(self, role: str) -> Token:
+        """The search token of a resource of this draft."""
+        return uuid_token(self.uuid(role))
+
+
+def require_exportable(report: Report) -> None:
+    """Refuse what must not leave the house.
+
+    Raises:
+        UnsafeDraft: the draft holds an unsafe contradiction, or claims to be signed.
+    """
+    unsafe = [notice.code for notice in report.notices if notice.level is NoticeLevel.UNSAFE]
+    if unsafe:
+        raise UnsafeDraft("the draft contradicts itself", found=", ".join(unsafe), remedy="correct it before it is exported")
+    if report.state not in STATUS:
+        raise UnsafeDraft(
+            "the report claims to be signed", found=f"state {report.state}", remedy="only a person signs; export the draft"
+        )
+
+
+def code(table: str, key: str) -> Code:
+    """Return a code of ``medomni/data/fhir_codes.toml``."""
+    return _codes()[f"{table}.{key}"]
+
+
+@cache
+def _codes() -> dict[str, Code]:
+    table = read_table("fhir_codes.toml")
+    return {
+        f"{group}.{key}": Code(system=str(row["system"]), code=str(row["code"]), display=str(row["display"]))
+        for group in table
+        for key, row in tables(table, group).items()
+    }
+
+
+def entry(identity: str, resource: object, method: str, url: str, condition: str = "") -> JsonObject:
+    """Return one entry of a transaction."""
+    request = compact({"method": method, "url": url, "ifNoneExist": condition})
+    return {"fullUrl": address(identity), "resource": resource, "request": request}

@@ -1,0 +1,129 @@
+"""A report as one HTML page for a radiologist: calm, printable, readable by a screen reader, and closed to the outside.
+
+The page holds no script, no identifier and nothing from elsewhere; a content security policy in it says so to the browser.
+Each sentence has its receipt in the margin. Every text is cleaned and escaped here.
+"""
+
+import base64
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from html import escape
+from importlib.resources import files
+
+from medomni.errors import BadInput
+from medomni.export.html_receipt import receipt_note
+from medomni.export.html_tables import findings_table, measurements_table, provenance_table
+from medomni.export.words import clean, notice_lines, organ_groups, say, standing_line, state_word
+from medomni.types.report import Report, Section, SectionName, Sentence
+
+PNG = b"\x89PNG\r\n\x1a\n"
+POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; form-action 'none'; base-uri 'none'"
+LOCALES = {"en": "en", "zh": "zh-Hans"}
+
+
+@dataclass(frozen=True)
+class KeyImage:
+    """One image worth looking at: PNG bytes without identifiers, and a caption in the language of the report."""
+
+    png: bytes
+    caption: str
+
+    def __post_init__(self) -> None:
+        if not self.png.startswith(PNG):
+            raise BadInput("a key image is not a PNG", found=f"{len(self.png)} bytes", remedy="give PNG bytes")
+
+
+def to_html(report: Report, key_images: tuple[KeyImage, ...] = ()) -> str:
+    """Return the whole page."""
+    language = report.language
+    title = escape(f"{say('title', language)} - {state_word(report)}")
+    return "\n".join(
+        [
+            "<!DOCTYPE html>",
+            f'<html lang="{LOCALES[language]}">',
+            "<head>",
+            '<meta charset="utf-8">',
+            f'<meta http-equiv="Content-Security-Policy" content="{escape(POLICY)}">',
+            '<meta name="viewport" content="width=device-width, initial-scale=1">',
+            '<meta name="robots" content="noindex">',
+            f"<title>{title}</title>",
+            f"<style>\n{_style()}</style>",
+            "</head>",
+            "<body>",
+            *_header(report),
+            "<main>",
+            *_sections(report),
+            *_gallery(report, key_images),
+            findings_table(report),
+            measurements_table(report),
+            "</main>",
+            "<footer>",
+            provenance_table(report),
+            f'<p class="standing">{escape(standing_line(report))}</p>',
+            "</footer>",
+            "</body>",
+            "</html>\n",
+        ]
+    )
+
+
+@cache
+def _style() -> str:
+    return files("medomni.data").joinpath("report.css").read_text(encoding="utf-8")
+
+
+def _header(report: Report) -> Iterator[str]:
+    language = report.language
+    yield "<header>"
+    yield f'<h1>{escape(say("title", language))} <span class="state">{escape(state_word(report))}</span></h1>'
+    yield f'<p class="standing">{escape(standing_line(report))}</p>'
+    lines = notice_lines(report)
+    if lines:
+        yield f'<section class="notices" aria-labelledby="notices"><h2 id="notices">{escape(say("notices", language))}</h2><ul>'
+        for level, line in lines:
+            word = escape(say(f"level_{level}", language))
+            yield f'<li class="{level}"><strong>{word}</strong> <span>{escape(line)}</span></li>'
+        yield "</ul></section>"
+    yield "</header>"
+
+
+def _sections(report: Report) -> Iterator[str]:
+    """Yield the sections in reading order: first the short ones, then findings and impression."""
+    for section_name in SectionName:
+        section = report.sections.get(section_name)
+        if section is None or not section.sentences:
+            continue
+        heading = escape(clean(section.heading))
+        yield f'<section class="{section_name}" aria-labelledby="{section_name}"><h2 id="{section_name}">{heading}</h2>'
+        yield from _body(section_name, section, report)
+        yield "</section>"
+
+
+def _body(section_name: SectionName, section: Section, report: Report) -> Iterator[str]:
+    if section_name is SectionName.IMPRESSION:
+        yield "<ol>"
+        yield from (_line("li", clean(sentence.text), sentence, report) for sentence in section.sentences)
+        yield "</ol>"
+        return
+    for number, (organ, sentences) in enumerate(organ_groups(section, report.language)):
+        if organ:
+            yield f"<h3>{escape(organ)}</h3>"
+        elif number:
+            yield '<hr class="apart">'
+        yield from (_line("div", clean(sentence.text), sentence, report) for sentence in sentences)
+
+
+def _line(tag: str, text: str, sentence: Sentence, report: Report) -> str:
+    return f'<{tag} class="line"><p>{escape(text)}</p>{receipt_note(sentence, report)}</{tag}>'
+
+
+def _gallery(report: Report, key_images: tuple[KeyImage, ...]) -> Iterator[str]:
+    if not key_images:
+        return
+    yield f'<section class="images" aria-labelledby="images"><h2 id="images">{escape(say("key_images", report.language))}</h2>'
+    yield '<div class="gallery">'
+    for image in key_images:
+        data, caption = base64.b64encode(image.png).decode(), escape(clean(image.caption))
+        yield f'<figure><img src="data:image/png;base64,{data}" alt="{caption}"><figcaption>{caption}</figcaption></figure>'
+    yield "</div></section>"

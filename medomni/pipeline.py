@@ -1,0 +1,171 @@
+"""The way of one study, from a folder to a reviewed draft; every stage is one function over frozen values.
+
+    source -> Study -> Volume -> Segmentation -> Regions, Coverage -> Findings -> Draft -> Report
+
+The stages that touch files, pixels and text are handed in (``app/wiring.py`` chooses them); wording and review are the
+core's own. This module knows nothing about DICOM, MONAI or the command line.
+"""
+
+import hashlib
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from medomni import __version__
+from medomni.reporting.compose import compose
+from medomni.reporting.review import review
+from medomni.types.context import PatientContext
+from medomni.types.finding import Finding
+from medomni.types.notice import Notice
+from medomni.types.provenance import Part, Provenance
+from medomni.types.region import Coverage, Region
+from medomni.types.report import Prior, Report
+from medomni.types.segmentation import Segmentation
+from medomni.types.study import Study
+from medomni.types.volume import Volume
+
+Progress = Callable[[float], None]
+"""Told the share of the running stage that is done, 0 to 1."""
+
+
+class Segmenter(Protocol):
+    """Labels the structures of a volume. Entry-point group ``medomni.segmenters``."""
+
+    name: str
+
+    def segment(self, volume: Volume, progress: Progress) -> Segmentation:
+        """Return one label per voxel on the volume's own grid."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Detection:
+    """What the detectors saw: findings, and the masks that prove them (``lung_opacity``, ``pleural_effusion``...)."""
+
+    findings: tuple[Finding, ...]
+    lesions: Segmentation
+    notices: tuple[Notice, ...] = ()
+
+
+@dataclass(frozen=True)
+class Stages:
+    """The replaceable stages of one draft, in the order in which they run."""
+
+    read: Callable[[Path], Study]
+    assemble: Callable[[Study, Progress], Volume]
+    understand: Callable[[str, Study], PatientContext]
+    segmenter: Segmenter
+    measure: Callable[[Volume, Segmentation], tuple[Region, ...]]
+    scope: Callable[[Volume, Segmentation, tuple[Region, ...]], tuple[Coverage, tuple[Notice, ...]]]
+    detect: Callable[[Volume, Segmentation, tuple[Region, ...], Coverage], Detection]
+    compare: Callable[[Path, Study], tuple[Prior, tuple[Notice, ...]]]
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a person asks for: a source, and what is known besides the images."""
+
+    source: Path
+    history: str = ""
+    prior: Path | None = None
+    language: str = "en"
+
+
+@dataclass(frozen=True, eq=False)
+class Drafted:
+    """Everything one draft produced. ``report`` is free of identifiers; ``study`` is not."""
+
+    study: Study
+    volume: Volume
+    segmentation: Segmentation
+    lesions: Segmentation
+    regions: tuple[Region, ...]
+    report: Report
+
+
+class Watch(Protocol):
+    """Watches a stage: progress to the person, cost to the run record."""
+
+    def stage(self, name: str) -> AbstractContextManager[Progress]:
+        """Open a named stage and return its progress callback."""
+        ...
+
+
+def draft_report(request: Request, stages: Stages, watch: Watch) -> Drafted:
+    """Return the reviewed draft of one study.
+
+    Raises:
+        BadInput: the source is no CT that can be trusted.
+    """
+    with watch.stage("read"):
+        study = stages.read(request.source)
+        context = stages.understand(request.history, study)
+        prior, prior_notices = stages.compare(request.prior, study) if request.prior else (None, ())
+    with watch.stage("assemble") as progress:
+        volume = stages.assemble(study, progress)
+    with watch.stage("segment") as progress:
+        segmentation = stages.segmenter.segment(volume, progress)
+    with watch.stage("measure"):
+        regions = stages.measure(volume, segmentation)
+        coverage, scope_notices = stages.scope(volume, segmentation, regions)
+    with watch.stage("detect"):
+        detection = stages.detect(volume, segmentation, regions, coverage)
+    with watch.stage("compose"):
+        notices = study.notices + prior_notices + segmentation.notices + scope_notices + detection.notices
+        draft = compose(
+            context=context,
+            acquisition=study.acquisition,
+            grid=volume.grid,
+            coverage=coverage,
+            regions=regions,
+            findings=detection.findings,
+            prior=prior,
+            notices=notices,
+            language=request.language,
+        )
+        draft = draft.model_copy(update={"notices": draft.notices + review(draft)})
+        report = Report(**dict(draft), provenance=_provenance(study, volume, segmentation))
+    return Drafted(study, volume, segmentation, detection.lesions, regions, report)
+
+
+def overlay(base: Segmentation, lesions: Segmentation) -> Segmentation:
+    """Return one label map with the lesions drawn over the structures they lie in."""
+    labels, names = base.labels.copy(), dict(base.names)
+    for label, name in lesions.names.items():
+        new = max(names, default=0) + 1
+        names[new] = name
+        labels[lesions.labels == label] = new
+    return replace(base, labels=labels, names=names)
+
+
+def volume_digest(volume: Volume) -> str:
+    """Return the sha256 of a volume's voxels and geometry, the same whatever files it came from."""
+    digest = hashlib.sha256()
+    grid = volume.grid
+    digest.update(repr((volume.hu.dtype.str, grid.shape, grid.pixel_spacing_mm, grid.is_side_known)).encode())
+    for array in (grid.row_direction, grid.column_direction, grid.slice_origins_mm):
+        digest.update(array.round(4).tobytes())
+    for plane in volume.hu:
+        digest.update(np.ascontiguousarray(plane).data)
+    return digest.hexdigest()
+
+
+def study_key(study: Study) -> str:
+    """Return a one-way key of the study, stable between runs and free of identifiers."""
+    return hashlib.sha256(f"medomni/study/{study.identity.study_instance_uid}".encode()).hexdigest()[:32]
+
+
+def _provenance(study: Study, volume: Volume, segmentation: Segmentation) -> Provenance:
+    name, _, version = segmentation.segmenter.partition(" ")
+    return Provenance(
+        study_key=study_key(study),
+        input_sha256=volume_digest(volume),
+        parts=(
+            Part(role="software", name="medomni", version=__version__),
+            Part(role="segmenter", name=name, version=version, digest=segmentation.digest),
+        ),
+    )

@@ -1,0 +1,77 @@
+"""The settings of one program, read once from ``MEDOMNI_*`` environment variables and passed on as a frozen value.
+
+Knows nothing about who uses a setting. Each field's description is its documentation (docs/reference/settings.md).
+"""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final, Literal
+
+from pydantic import Field, ValidationError
+
+from medomni.errors import BadSettings
+from medomni.types.codes import Value
+
+PREFIX: Final = "MEDOMNI_"
+TEST_ONLY: Final = ("MEDOMNI_DATA",)
+"""Variables that only the test suite reads."""
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+class Settings(Value):
+    """Everything that can be set from outside; a field ``threads`` is the variable ``MEDOMNI_THREADS``."""
+
+    threads: int = Field(default_factory=_cores, ge=1, le=256, description="CPU threads of a network's forward pass, 1 to 256.")
+    device: str = Field(
+        default="cpu", pattern=r"^(cpu|cuda(:\d+)?)$", description="Torch device of a network: cpu, cuda or cuda:N."
+    )
+    home: Path = Field(description="Folder of MedOmni's own files: the MLflow database, later caches and weights.")
+    tracking_uri: str = Field(
+        pattern=r"^(sqlite|postgresql|mysql|http|https)[+a-z0-9]*://[^\r\n]+$",
+        description="MLflow store that --track logs to: a sqlite:/// path, a database URL or a server's address.",
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="warning", description="What MedOmni's own log writes to stderr: debug, info, warning or error."
+    )
+
+
+def load(environment: Mapping[str, str]) -> Settings:
+    """Return the settings that the environment states, defaults elsewhere.
+
+    Raises:
+        BadSettings: a variable's value cannot be used. The value itself is not shown: it may hold a password.
+    """
+    stated = {
+        name: environment[variable]
+        for name in Settings.model_fields
+        if environment.get(variable := PREFIX + name.upper(), "") != ""
+    }
+    home = Path(stated.get("home") or _default_home(environment)).expanduser()
+    if not home.is_absolute():
+        raise BadSettings("the folder is not absolute", remedy="give a path that starts at /", where="MEDOMNI_HOME")
+    values = {"tracking_uri": f"sqlite:///{home / 'mlflow.db'}"} | stated | {"home": home}
+    try:
+        return Settings.model_validate(values)
+    except ValidationError as error:
+        field = str(error.errors()[0]["loc"][0])
+        raise BadSettings(
+            "the value cannot be used",
+            remedy=str(Settings.model_fields[field].description).rstrip("."),
+            where=PREFIX + field.upper(),
+        ) from None
+
+
+def unknown(environment: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the ``MEDOMNI_*`` variables that are no setting: most often a slip of the pen."""
+    known = {PREFIX + name.upper() for name in Settings.model_fields} | set(TEST_ONLY)
+    return tuple(sorted(name for name in environment if name.startswith(PREFIX) and name not in known))
+
+
+def _default_home(environment: Mapping[str, str]) -> Path:
+    """The user's data folder as the XDG base directory specification places it."""
+    data_home = Path(environment.get("XDG_DATA_HOME") or "~/.local/share")
+    return (data_home if data_home.is_absolute() else Path("~/.local/share")) / "medomni"

@@ -1,0 +1,63 @@
+"""Volume + Segmentation + Regions + Coverage -> Detection: findings with evidence, and the masks that prove them.
+
+Every one of the 18 labels is answered: present, uncertain or absent by a rule stated here, or not evaluated with the reason.
+A probability of a rule is a fixed function of the measured size (docs/explanation/findings.md), not calibrated on patients.
+"""
+
+import hashlib
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+
+from medomni.pipeline import Detection
+from medomni.reporting.vocabulary import vocabulary
+from medomni.types.finding import Finding, Presence
+from medomni.types.region import Coverage, Region
+from medomni.types.segmentation import Segmentation
+from medomni.types.volume import Volume
+from preprocessing.detect.lesion_findings import nodule_candidates, segmented_lesions
+from preprocessing.detect.lung import lung_findings
+from preprocessing.detect.lung_measures import lung_measures, organ_measures
+from preprocessing.detect.masks import LESIONS, NODULE, find_lesions
+
+
+def detect(volume: Volume, segmentation: Segmentation, regions: tuple[Region, ...], coverage: Coverage) -> Detection:
+    """Return all findings of one volume; each of the 18 labels occurs at least once."""
+    labels = np.zeros(segmentation.labels.shape, np.uint8)
+    found: tuple[Finding, ...] = ()
+    if "lungs" in coverage.evaluated:
+        lesions = find_lesions(volume, segmentation)
+        labels = lesions.labels
+        found = (*lung_measures(regions), *lung_findings(lesions, segmentation, regions, coverage))
+        if not segmentation.has("nodule"):
+            found = (*found, *nodule_candidates(volume, labels == NODULE, regions))
+    found = (*found, *organ_measures(regions, coverage), *segmented_lesions(volume, segmentation, regions))
+    return Detection(
+        findings=(*found, *_not_evaluated(found, coverage)),
+        lesions=Segmentation(labels, segmentation.grid, LESIONS, "lesion-rules 1", _rules_digest()),
+    )
+
+
+def _not_evaluated(found: tuple[Finding, ...], coverage: Coverage) -> tuple[Finding, ...]:
+    """A finding with its reason for each label that no detector answered."""
+    answered = {finding.label for finding in found}
+    return tuple(
+        Finding(
+            id=entry.name.replace("_", "-"),
+            label=entry.name,
+            presence=Presence.NOT_EVALUATED,
+            reason=coverage.not_evaluated.get(entry.organ, "no_detector"),
+        )
+        for entry in vocabulary().labels.values()
+        if not entry.is_measurement_only and entry.name not in answered
+    )
+
+
+@cache
+def _rules_digest() -> str:
+    """sha256 of the rules' own source files."""
+    digest = hashlib.sha256()
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()

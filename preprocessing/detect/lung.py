@@ -1,0 +1,154 @@
+"""Lesion map + Regions -> findings of lung and pleura, each with side, zone, size, slice and the probability of its rule.
+
+A rule's probability rises with the measured size and is 0.5 at the size named below; it says how far the measure lies from
+the rule's threshold and is not calibrated on patients. The ladder of ``findings.toml`` turns it into present, uncertain or
+absent.
+"""
+
+import numpy as np
+
+from medomni.reporting.vocabulary import vocabulary
+from medomni.types.finding import Evidence, Finding, Measurement, Presence
+from medomni.types.region import Coverage, Region
+from medomni.types.segmentation import Segmentation
+from preprocessing.detect.masks import CONSOLIDATION, FLUID, OPACITY, LesionMap
+from preprocessing.detect.sides import SidedLesion, by_side, union_box
+from preprocessing.measure.regions import LUNG_PARTS, LUNGS
+
+OPACITY_HALF_ML = 1.0
+"""Opacity volume at probability 0.5: hilar and motion artefacts that pass the mask rules measured 0 mL on clean real CT."""
+CONSOLIDATION_HALF_ML = 4.0
+"""Consolidation volume at probability 0.5: vessels inside an opacity measure 2 to 3 mL."""
+FLUID_HALF_ML = 30.0
+"""Candidate fluid at probability 0.5: fat and muscle in the recess measured up to 14 mL without effusion."""
+FLUID_CEILING = 0.65
+"""A density rule alone never states pleural fluid as present: thickening and fat-streaked muscle look alike."""
+LAA_HALF_PERCENT = 8.0
+"""Low-attenuation area of the worse lung at probability 0.5: the upper limit of health is 5 to 6 %, 10 % is mild emphysema."""
+VOLUME_NAMES = {"lung_opacity": "opacity_volume", "consolidation": "consolidation_volume", "pleural_effusion": "effusion_volume"}
+
+
+def lung_findings(
+    lesions: LesionMap, segmentation: Segmentation, regions: tuple[Region, ...], coverage: Coverage
+) -> tuple[Finding, ...]:
+    """Findings for opacity, consolidation, pleural fluid and emphysema."""
+    opacity = by_side("lung_opacity", np.isin(lesions.labels, (OPACITY, CONSOLIDATION)), segmentation, regions)
+    consolidation = by_side("consolidation", lesions.labels == CONSOLIDATION, segmentation, regions)
+    fluid = by_side("pleural_effusion", lesions.labels == FLUID, segmentation, regions)
+    return (
+        _with_zones(_finding(opacity, _rising(opacity.total_ml, OPACITY_HALF_ML)), opacity, regions, coverage),
+        _consolidation(consolidation),
+        _fluid_finding(fluid, coverage),
+        _emphysema(regions),
+    )
+
+
+def _rising(size: float, half: float) -> float:
+    """Probability of a rule: 0 at size 0, 0.5 at ``half``, towards 1 beyond."""
+    return size / (size + half)
+
+
+def _presence(probability: float) -> Presence:
+    steps = {hedge.name: hedge.at_least for hedge in vocabulary().hedges}
+    if probability >= steps["probable"]:
+        return Presence.PRESENT
+    return Presence.UNCERTAIN if probability >= steps["possible"] else Presence.ABSENT
+
+
+def _finding(lesion: SidedLesion, probability: float) -> Finding:
+    """The finding of one kind of lesion with its volume by side and the slice where each side is largest."""
+    identifier, probability = lesion.label.replace("_", "-"), round(probability, 3)
+    presence = _presence(probability)
+    if presence is Presence.ABSENT:
+        return Finding(id=identifier, label=lesion.label, presence=presence, probability=probability)
+    evidence = {side: lesion.evidence(side) for side in lesion.sides}
+    return Finding(
+        id=identifier,
+        label=lesion.label,
+        presence=presence,
+        probability=probability,
+        laterality=lesion.laterality,
+        measurements=tuple(
+            _volume(VOLUME_NAMES[lesion.label], side, lesion.volume_ml(side), lesion.label, evidence[side].slice_index)
+            for side in lesion.sides
+        ),
+        box_mm=union_box([place.box_mm for place in evidence.values() if place.box_mm]),
+        evidence=tuple(evidence.values()),
+    )
+
+
+def _volume(name: str, place: str, value: float, structure: str, slice_index: int | None = None) -> Measurement:
+    """A lesion volume: whole millilitres from 10 mL on, one decimal below."""
+    return Measurement(
+        name=f"{name}_{'total' if place == 'unknown' else place}",
+        value=value,
+        unit="mL",
+        structure=structure,
+        decimals=0 if value >= 10.0 else 1,
+        slice_index=slice_index,
+    )
+
+
+def _with_zones(finding: Finding, lesion: SidedLesion, regions: tuple[Region, ...], coverage: Coverage) -> Finding:
+    """Add the share of each lung, and the lung zones where the lungs are wholly in view."""
+    if finding.presence is Presence.ABSENT:
+        return finding
+    added: list[Measurement] = []
+    zones: list[str] = []
+    for side in lesion.sides:
+        lung = tuple(r for r in regions if r.structure in LUNG_PARTS[side] and r.is_found)
+        lung_ml = sum(r.value("volume") or 0.0 for r in lung)
+        if not lung_ml:
+            continue
+        name = f"opacity_percent_{'total' if side == 'unknown' else side}"
+        percent = 100.0 * lesion.volume_ml(side) / lung_ml
+        added.append(Measurement(name=name, value=percent, unit="%", structure=lesion.label, decimals=1))
+        if not coverage.is_partial and side != "unknown":
+            inside = {zone: ml for zone, ml in lesion.zone_volumes_ml(side, lung).items() if ml >= 0.5}
+            zones += inside
+            added += [_volume("opacity_volume", zone, ml, lesion.label) for zone, ml in inside.items()]
+    return finding.model_copy(update={"measurements": (*finding.measurements, *added), "anatomy": tuple(zones)})
+
+
+def _consolidation(lesion: SidedLesion) -> Finding:
+    """Consolidation; never absent, because the lung mask may have left out a lobe that is wholly consolidated."""
+    finding = _finding(lesion, _rising(lesion.total_ml, CONSOLIDATION_HALF_ML))
+    if finding.presence is not Presence.ABSENT:
+        return finding
+    return Finding(id=finding.id, label=finding.label, presence=Presence.NOT_EVALUATED, reason="no_detector")
+
+
+def _fluid_finding(fluid: SidedLesion, coverage: Coverage) -> Finding:
+    """Candidate pleural fluid: uncertain at most; absent only where the lungs are wholly in view."""
+    largest_ml = max(fluid.volume_ml(side) for side in fluid.voxels)
+    finding = _finding(fluid, min(FLUID_CEILING, _rising(largest_ml, FLUID_HALF_ML)))
+    if finding.presence is not Presence.ABSENT:
+        return finding
+    if "unknown" in fluid.voxels:
+        return Finding(id=finding.id, label=finding.label, presence=Presence.NOT_EVALUATED, reason="side_unknown")
+    if coverage.is_partial:
+        return Finding(id=finding.id, label=finding.label, presence=Presence.NOT_EVALUATED, reason="outside_field_of_view")
+    return finding
+
+
+def _emphysema(regions: tuple[Region, ...]) -> Finding:
+    """Emphysema by densitometry: the low-attenuation area of the worse lung decides, that of both is stated."""
+    lungs = [r for r in regions if r.is_found and r.structure in LUNGS]
+    percent = low_attenuation_percent(lungs)
+    sides = [[r for r in lungs if r.structure in parts] for parts in LUNG_PARTS.values()]
+    worst = max(low_attenuation_percent(side) for side in sides if side)
+    probability = round(_rising(worst**2, LAA_HALF_PERCENT**2), 3)
+    return Finding(
+        id="emphysema",
+        label="emphysema",
+        presence=_presence(probability),
+        probability=probability,
+        measurements=(Measurement(name="laa950_total", value=percent, unit="%", structure="lungs", decimals=1),),
+        evidence=tuple(Evidence(structure=r.structure, box_mm=r.box_mm, source="densitometry") for r in lungs),
+    )
+
+
+def low_attenuation_percent(lungs: list[Region]) -> float:
+    """Low-attenuation area of some lung parts together, weighted by volume."""
+    volume_ml = sum(r.value("volume") or 0.0 for r in lungs)
+    return sum((r.value("laa950") or 0.0) * (r.value("volume") or 0.0) for r in lungs) / volume_ml

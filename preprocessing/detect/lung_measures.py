@@ -1,0 +1,84 @@
+"""Regions -> measurement findings: lung volumes, densities, and organ volumes; figures only, no judgement."""
+
+from collections.abc import Callable, Iterable
+
+from medomni.anatomy import anatomy
+from medomni.types.finding import Evidence, Finding, Laterality, Measurement, Presence
+from medomni.types.region import Coverage, Region
+from preprocessing.measure.regions import LUNG_PARTS
+from preprocessing.measure.scope import MEASURED_ORGANS
+
+FIGURES = (
+    ("lung_volume", "lung_volume", "volume", "mL", 0),
+    ("lung_density", "mean_hu", "mean_hu", "[hnsf'U]", 0),
+    ("low_attenuation_area", "laa950", "laa950", "%", 1),
+    ("high_attenuation_area", "haa", "haa", "%", 1),
+)
+"""Label, name of the figure in the finding, its name in the region, unit, decimals."""
+
+
+def lung_measures(regions: tuple[Region, ...]) -> tuple[Finding, ...]:
+    """One finding each for volume, density, low and high attenuation of the lungs, by side where sides are known."""
+    return tuple(_lung_measure(regions, *figure) for figure in FIGURES)
+
+
+def _lung_measure(regions: tuple[Region, ...], label: str, name: str, source: str, unit: str, decimals: int) -> Finding:
+    sides = {side: [r for r in regions if r.structure in parts and r.is_found] for side, parts in LUNG_PARTS.items()}
+    combine: Callable[[Iterable[Region], str], float] = _sum if source == "volume" else _mean
+    measurements = [
+        Measurement(
+            name=f"{name}_{side}",
+            value=combine(parts, source),
+            unit=unit,
+            structure=parts[0].structure,
+            decimals=decimals,
+            is_lower_bound=source == "volume" and any(r.touches_edge for r in parts),
+        )
+        for side, parts in sides.items()
+        if parts and side != "unknown"
+    ]
+    lungs = [r for parts in sides.values() for r in parts]
+    total = Measurement(
+        name=f"{name}_total",
+        value=combine(lungs, source),
+        unit=unit,
+        structure="lungs",
+        decimals=decimals,
+        is_lower_bound=source == "volume" and any(r.touches_edge for r in lungs),
+    )
+    return Finding(
+        id=label.replace("_", "-"),
+        label=label,
+        presence=Presence.PRESENT,
+        laterality=Laterality.BILATERAL if sides["right"] and sides["left"] else Laterality.UNKNOWN,
+        measurements=(*measurements, total),
+        evidence=tuple(Evidence(structure=r.structure, box_mm=r.box_mm, source="segmentation") for r in lungs),
+    )
+
+
+def _sum(regions: Iterable[Region], name: str) -> float:
+    return sum(r.value(name) or 0.0 for r in regions)
+
+
+def _mean(regions: Iterable[Region], name: str) -> float:
+    """Mean of a density figure, weighted by volume."""
+    parts = list(regions)
+    return sum((r.value(name) or 0.0) * (r.value("volume") or 0.0) for r in parts) / _sum(parts, "volume")
+
+
+def organ_measures(regions: tuple[Region, ...], coverage: Coverage) -> tuple[Finding, ...]:
+    """One finding with volume and mean CT number for each measured organ inside the scope of the draft."""
+    return tuple(
+        Finding(
+            id=f"organ-volume-{r.structure.replace('_', '-')}",
+            label="organ_volume",
+            presence=Presence.PRESENT,
+            laterality=Laterality(anatomy().structures[r.structure].side or "none"),
+            anatomy=(r.structure,),
+            measurements=r.measurements,
+            box_mm=r.box_mm,
+            evidence=(Evidence(structure=r.structure, box_mm=r.box_mm, source="segmentation"),),
+        )
+        for r in regions
+        if r.is_found and r.structure in MEASURED_ORGANS and anatomy().structures[r.structure].organ in coverage.evaluated
+    )

@@ -1,0 +1,318 @@
+"""The patient's context from the history and the study: free text, English or Chinese or both, to facts with spans.
+
+    history text + Study -> PatientContext
+
+Only facts of a closed lexicon leave this module: no name, no sentence, no word of the text. What the text asks the
+program to do is noted and changes nothing. A fact's span encloses the words that name it in the original text.
+"""
+
+import hashlib
+import re
+from dataclasses import dataclass
+from functools import cache
+
+from medomni.reporting.lexicon import lexicon
+from medomni.types.context import ContextFact, FactKind, PatientContext
+from medomni.types.study import Study
+from preprocessing.history_marks import (
+    WORD_END,
+    WORD_START,
+    Folded,
+    Mark,
+    chinese,
+    concept_marks,
+    cue_marks,
+    english,
+    fold,
+    instruction_marks,
+)
+
+CLAUSE_END = re.compile(r"[;!\n。；！]|\.(?!\d)|(?<=[^\s(（/])[?？]")
+SEGMENT_END = re.compile(r"[,，]")
+NEAR = 24
+"""Characters within which a side or a trailing cue still belongs to a term: about four English words."""
+NEAR_ZH = 4
+LONGEST_CLAUSE = 600
+CAN_BE_ASKED = (FactKind.CONDITION, FactKind.MALIGNANCY)
+
+
+@dataclass(frozen=True)
+class Amount:
+    """A duration or quantity in the text, in canonical words such as "3 weeks"."""
+
+    start: int
+    end: int
+    unit: str
+    detail: str
+
+
+@dataclass(frozen=True)
+class Clause:
+    """One clause with what was found in it. ``is_question`` says that it ends with a question mark."""
+
+    text: str
+    start: int
+    concepts: tuple[Mark, ...]
+    cues: tuple[Mark, ...]
+    amounts: tuple[Amount, ...]
+    is_question: bool
+
+    def between(self, start: int, end: int) -> str:
+        """The text between two offsets of the folded text."""
+        return self.text[start - self.start : end - self.start]
+
+
+def understand(history: str, study: Study) -> PatientContext:
+    """Return age and sex of the study and the facts of the history, with spans into the history as given."""
+    known = lexicon()
+    used = history[: known.characters_used]
+    folded = fold(used)
+    instructions = instruction_marks(folded)
+    clauses = [clause for clause in _clauses(folded) if not _holds(clause, instructions)]
+    is_blank = not history.strip()
+    return PatientContext(
+        age_years=study.age_years,
+        sex=study.sex,
+        stated_sex=_stated_sex(clauses),
+        language=_language(folded.plain),
+        facts=_merged([fact for clause in clauses for fact in _facts(clause, folded)]),
+        history_sha256="" if is_blank else hashlib.sha256(history.encode("utf-8", "surrogatepass")).hexdigest(),
+        history_characters=0 if is_blank else len(history),
+        has_instructions=bool(instructions),
+    )
+
+
+def _clauses(folded: Folded) -> list[Clause]:
+    concepts, cues, amounts = concept_marks(folded), cue_marks(folded), _amounts(folded.plain)
+    ends = _clause_ends(folded.plain)
+    clauses, start, c, q, a = [], 0, 0, 0, 0
+    for end in ends:
+        first = (c, q, a)
+        while c < len(concepts) and concepts[c].start < end:
+            c += 1
+        while q < len(cues) and cues[q].start < end:
+            q += 1
+        while a < len(amounts) and amounts[a].start < end:
+            a += 1
+        text = folded.plain[start:end]
+        inside = tuple(concepts[first[0] : c])
+        own_cues, own_amounts = tuple(cues[first[1] : q]), tuple(amounts[first[2] : a])
+        clauses.append(Clause(text, start, inside, own_cues, own_amounts, text[-1:] in ("?", "？")))
+        start = end
+    return clauses
+
+
+def _clause_ends(text: str) -> list[int]:
+    """Where clauses end; one that runs on is cut, so that the work stays linear in the length of the text."""
+    ends: list[int] = []
+    start = 0
+    for end in [*(match.end() for match in CLAUSE_END.finditer(text)), len(text)]:
+        ends.extend(range(start + LONGEST_CLAUSE, end, LONGEST_CLAUSE))
+        ends.append(end)
+        start = end
+    return ends
+
+
+def _holds(clause: Clause, marks: list[Mark]) -> bool:
+    end = clause.start + len(clause.text)
+    return any(mark.start < end and mark.end > clause.start for mark in marks)
+
+
+def _facts(clause: Clause, folded: Folded) -> list[ContextFact]:
+    facts = []
+    for index, mark in enumerate(clause.concepts):
+        if _is_others(clause, mark):
+            continue
+        concept = lexicon().concepts[mark.text]
+        is_asked = concept.kind in CAN_BE_ASKED and _is_asked(clause, index)
+        start, end = folded.span(mark.start, mark.end)
+        facts.append(
+            ContextFact(
+                concept=mark.text,
+                kind=FactKind.QUESTION if is_asked else concept.kind,
+                start=start,
+                end=end,
+                is_negated=not is_asked and _is_negated(clause, index),
+                laterality=_laterality(clause, index),
+                detail=_detail(clause, index),
+            )
+        )
+    return facts
+
+
+def _is_others(clause: Clause, mark: Mark) -> bool:
+    """Whether the clause speaks of a relative, or of what may happen."""
+    speaker = ""
+    for cue in clause.cues:
+        if cue.start >= mark.start:
+            break
+        for kind in ("family", "hypothetical", "patient"):
+            speaker = kind if kind in cue.kinds else speaker
+    if speaker in ("family", "hypothetical"):
+        return True
+    after = [cue for cue in clause.cues if mark.end <= cue.start <= mark.end + NEAR and "family" in cue.kinds]
+    return any(not SEGMENT_END.search(clause.between(mark.end, cue.start)) for cue in after) and speaker != "patient"
+
+
+def _is_negated(clause: Clause, index: int) -> bool:
+    return _reaches(clause, index, "negation_before") or _follows(clause, index, "negation_after")
+
+
+def _is_asked(clause: Clause, index: int) -> bool:
+    mark = clause.concepts[index]
+    before = clause.between(max(clause.start, mark.start - 3), mark.start)
+    is_last = index == len(clause.concepts) - 1
+    ends_asked = clause.is_question and is_last and len(clause.text) - (mark.end - clause.start) <= NEAR_ZH
+    is_marked = before.rstrip().endswith(("?", "？"))
+    return is_marked or ends_asked or _reaches(clause, index, "question_before") or _follows(clause, index, "question_after")
+
+
+def _reaches(clause: Clause, index: int, kind: str) -> bool:
+    """Whether a cue of that kind stands before the term and nothing between them stops its reach."""
+    mark = clause.concepts[index]
+    cue = next((cue for cue in reversed(clause.cues) if cue.end <= mark.start and cue.kinds & {kind, "ends"}), None)
+    if cue is None or kind not in cue.kinds:
+        return False
+    if not SEGMENT_END.search(clause.between(cue.end, mark.start)):
+        return True
+    if not cue.text.isascii() or _amount_of(clause, index):
+        return False
+    first = next((other for other in clause.concepts if other.start >= cue.end), mark)
+    if SEGMENT_END.search(clause.between(cue.end, first.start)):
+        return False
+    kinds = [lexicon().concepts[other.text].kind for other in (first, mark)]
+    return kinds[0] is kinds[1]
+
+
+def _follows(clause: Clause, index: int, kind: str) -> bool:
+    """Whether a cue of that kind stands close behind the term, in the same segment and before the next term."""
+    mark, stop = clause.concepts[index], _next_start(clause, index)
+    for cue in clause.cues:
+        if mark.end <= cue.start <= min(mark.end + NEAR, stop) and kind in cue.kinds:
+            return not SEGMENT_END.search(clause.between(mark.end, cue.start))
+    return False
+
+
+def _laterality(clause: Clause, index: int) -> str:
+    mark = clause.concepts[index]
+    earlier = clause.concepts[index - 1].end if index else clause.start
+    sides = [cue for cue in clause.cues if cue.kinds & {"left", "right", "bilateral"}]
+    before = [c for c in sides if earlier <= c.start and c.end <= mark.start and mark.start - c.end <= _near(c)]
+    stop = _next_start(clause, index)
+    after = [c for c in sides if mark.end <= c.start < stop and c.start - mark.end <= min(_near(c), stop - c.end)]
+    near = [c for c in before[-1:] if not SEGMENT_END.search(clause.between(c.end, mark.start))] + after[:1]
+    return next(iter(near[0].kinds & {"left", "right", "bilateral"})) if near else ""
+
+
+def _near(cue: Mark) -> int:
+    return NEAR if cue.text.isascii() else NEAR_ZH
+
+
+def _detail(clause: Clause, index: int) -> str:
+    amount = _amount_of(clause, index)
+    return amount.detail if amount else ""
+
+
+def _amount_of(clause: Clause, index: int) -> Amount | None:
+    """The amount that belongs to a term: the first one behind it, else one directly before it ("3 weeks of cough")."""
+    mark = clause.concepts[index]
+    fitting = [amount for amount in clause.amounts if _fits(amount, mark.text)]
+    behind = [amount for amount in fitting if mark.end <= amount.start < _next_start(clause, index)]
+    if behind and behind[0].start - mark.end <= NEAR:
+        return behind[0]
+    earlier = clause.concepts[index - 1].end if index else clause.start
+    ahead = [amount for amount in fitting if earlier <= amount.start and amount.end <= mark.start]
+    if ahead and index and _fits(ahead[-1], clause.concepts[index - 1].text) and ahead[-1].start - earlier <= NEAR:
+        return None  # it stands behind the term before and belongs to that one
+    if ahead and mark.start - ahead[-1].end <= NEAR:
+        gap = clause.between(ahead[-1].end, mark.start)
+        return None if SEGMENT_END.search(gap) else ahead[-1]
+    return None
+
+
+def _fits(amount: Amount, concept: str) -> bool:
+    if amount.unit == "pack_years":
+        return concept in ("smoking", "former_smoker")
+    return concept == "weight_loss" if amount.unit in ("kg", "percent") else True
+
+
+def _next_start(clause: Clause, index: int) -> int:
+    return clause.concepts[index + 1].start if index + 1 < len(clause.concepts) else clause.start + len(clause.text)
+
+
+def _amounts(text: str) -> list[Amount]:
+    found = []
+    for match in _amount_pattern().finditer(text):
+        number = match.group("number")
+        number = str(lexicon().numbers.get(number, number))
+        number = re.sub(r"\s*(?:-|~|–|至|到)\s*", "-", number)
+        unit = _units()[re.sub(r"[ \-]+", " ", match.group("unit"))]
+        word = unit.replace("_", "-")
+        word = word[:-1] if number == "1" and word.endswith("s") else word
+        found.append(Amount(match.start(), match.end(), unit, f"{number} {word}"))
+    return found
+
+
+@cache
+def _units() -> dict[str, str]:
+    return {term: unit for table in lexicon().durations.values() for unit, terms in table.items() for term in terms}
+
+
+@cache
+def _amount_pattern() -> re.Pattern[str]:
+    tables, names = lexicon().durations, lexicon().numbers
+    digits = r"\d{1,3}(?:\.\d)?(?:\s?(?:-|~|–|至|到)\s?\d{1,3})?"
+    latin = "|".join(name for name in names if name.isascii())
+    characters = "".join(name for name in names if not name.isascii())
+    number = rf"(?P<number>(?<![\d.月/]){digits}|(?<![a-z])(?:{latin})|(?<![{characters}百])[{characters}])"
+    units_en = english(term for terms in tables["en"].values() for term in terms)
+    units_zh = chinese(term for terms in tables["zh"].values() for term in terms)
+    age = r"(?![ \-]?old|[ \-]?of age|\d{1,2}月)"
+    return re.compile(rf"{number}[ \-]?[余多]?(?P<unit>(?:{units_en}){WORD_END}|{units_zh}){age}")
+
+
+def _stated_sex(clauses: list[Clause]) -> str:
+    """The sex that the text states of the patient, or "" when it states none or both."""
+    found: set[str] = set()
+    for clause in clauses:  # "67M" states a sex only at the head of a clause
+        family = next((cue.start for cue in clause.cues if "family" in cue.kinds), None)
+        text = clause.text if family is None else clause.text[: family - clause.start]
+        found |= {sex for sex, pattern in _sex_patterns().items() if pattern.search(text)}
+    return found.pop() if len(found) == 1 else ""
+
+
+@cache
+def _sex_patterns() -> dict[str, re.Pattern[str]]:
+    aged = r"\d{1,3}[ \-]?(?:y|yo|y/o|yr|yrs|year|years)(?:[ \-]?old)?[ \-]?,?[ ]?"
+    patterns = {}
+    for sex in ("M", "F"):
+        words = [term for term in lexicon().sex["en"][sex] if len(term) > 1]
+        letters = [term for term in lexicon().sex["en"][sex] if len(term) == 1]
+        long = [term for term in lexicon().sex["zh"][sex] if len(term) > 1]
+        short = [term for term in lexicon().sex["zh"][sex] if len(term) == 1]
+        alone = rf"(?:^|[\s,，、：:（(]|患者|性别)(?:{chinese(short)})(?=$|[\s,，、。.；;）)\d])"
+        patterns[sex] = re.compile(
+            rf"{WORD_START}(?:{english(words)}){WORD_END}|(?:^[ ]?\d{{2,3}}[ ]?|{aged})(?:{english(letters)}){WORD_END}|{chinese(long)}|{alone}"
+        )
+    return patterns
+
+
+def _language(plain: str) -> str:
+    characters = sum("\u4e00" <= character <= "\u9fff" for character in plain)
+    words = len(re.findall(r"[a-z]+", plain))
+    if characters and characters >= words:
+        return "zh"
+    return "en" if words else ""
+
+
+def _merged(facts: list[ContextFact]) -> tuple[ContextFact, ...]:
+    """The facts in order of the text; a fact said twice counts once, the more detailed one."""
+    kept: dict[tuple[str, FactKind, bool], ContextFact] = {}
+    for fact in facts:
+        key = (fact.concept, fact.kind, fact.is_negated)
+        held = kept.get(key)
+        if held is None or (held.laterality in ("", fact.laterality) and len(fact.detail) > len(held.detail)):
+            kept[key] = fact
+        elif held.laterality and fact.laterality and held.laterality != fact.laterality:
+            kept[key] = held.model_copy(update={"laterality": "bilateral"})
+    return tuple(sorted(kept.values(), key=lambda fact: (fact.start, fact.concept)))

@@ -1,0 +1,138 @@
+"""The header of the chosen series -> who, when and how: Identity, Acquisition, sex, age, with substitutes where it is silent.
+
+A missing or invalid UID gets a stated substitute under the UUID root 2.25 (PS3.5 B.2), made from what the file holds, so
+that the same study always gets the same one.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from datetime import date
+
+from medomni.types.notice import Notice, NoticeLevel
+from medomni.types.study import Acquisition, Contrast, Identity
+from preprocessing import attributes, tags
+from preprocessing.header import Header
+from preprocessing.slices import Slice, is_lossy
+
+MAX_AGE = 130
+_NO_CONTRAST = frozenset({"NONE", "NO", "N", "NATIVE", "WITHOUT", "UNENHANCED", "NON-CONTRAST", "NON CONTRAST", "NO CONTRAST"})
+
+
+@dataclass(frozen=True)
+class Person:
+    """Sex and age as far as they are credible."""
+
+    sex: str
+    age_years: float | None
+    notices: tuple[Notice, ...]
+
+
+def identity_of(header: Header, study_uid: str, series_uid: str, frame_uid: str) -> Identity:
+    """Return the direct identifiers of a header, cleaned, around UIDs that were settled before."""
+    values = header.values
+    character_set = values.get(tags.CHARACTER_SET)
+
+    def text(tag: int, limit: int = attributes.MAX_ID) -> str:
+        return attributes.text(values.get(tag), character_set, limit)
+
+    return Identity(
+        patient_id=text(tags.PATIENT_ID),
+        patient_id_issuer=text(tags.ISSUER_OF_PATIENT_ID),
+        patient_name=text(tags.PATIENT_NAME, attributes.MAX_NAME),
+        birth_date=_da(attributes.day(values.get(tags.BIRTH_DATE))),
+        accession_number=text(tags.ACCESSION_NUMBER),
+        study_id=text(tags.STUDY_ID),
+        study_date=_da(attributes.day(values.get(tags.STUDY_DATE))),
+        study_time=attributes.time_of_day(values.get(tags.STUDY_TIME)),
+        study_instance_uid=study_uid,
+        series_instance_uid=series_uid,
+        frame_of_reference_uid=frame_uid,
+        is_study_uid_substituted=study_uid != attributes.token(values.get(tags.STUDY_UID)),
+    )
+
+
+def descriptions_of(header: Header) -> tuple[str, ...]:
+    """Return study, series and protocol description, cleaned and cut; those that are there."""
+    values = header.values
+    found = (
+        attributes.text(values.get(tag), values.get(tags.CHARACTER_SET), attributes.MAX_DESCRIPTION)
+        for tag in (tags.STUDY_DESCRIPTION, tags.SERIES_DESCRIPTION, tags.PROTOCOL_NAME)
+    )
+    return tuple(text for text in found if text)
+
+
+def acquisition_of(slices: tuple[Slice, ...], tilt_deg: float) -> Acquisition:
+    """Return how the series was acquired; ``tilt_deg`` is measured from the positions."""
+    header = slices[0].header
+    values = header.values
+    dose = attributes.double(values.get(tags.CTDI_VOL), header.is_little_endian)
+    return Acquisition(
+        body_part=attributes.equipment(values.get(tags.BODY_PART)),
+        image_type=tuple(attributes.equipment(part.encode()) for part in attributes.tokens(values.get(tags.IMAGE_TYPE))[:6]),
+        patient_position=attributes.equipment(values.get(tags.PATIENT_POSITION)),
+        manufacturer=attributes.equipment(values.get(tags.MANUFACTURER)),
+        model=attributes.equipment(values.get(tags.MODEL_NAME)),
+        slice_thickness_mm=_within(attributes.number(values.get(tags.SLICE_THICKNESS)), 100),
+        kvp=_within(attributes.number(values.get(tags.KVP)), 500),
+        kernel=attributes.equipment(values.get(tags.KERNEL)),
+        contrast=contrast_of(values.get(tags.CONTRAST_AGENT), values.get(tags.CONTRAST_ROUTE)),
+        ctdi_vol_mgy=_within(dose, 1000),
+        gantry_tilt_deg=round(tilt_deg, 1) if tilt_deg >= 0.5 else None,
+        transfer_syntax_uid=header.transfer_syntax_uid,
+        is_lossy=any(is_lossy(image) for image in slices),
+        has_burned_in_annotation=any(image.token(tags.BURNED_IN).upper() == "YES" for image in slices),
+    )
+
+
+def contrast_of(agent: bytes | None, route: bytes | None) -> Contrast:
+    """Return what agent and route say; an agent without a route is OTHER, and silence is NOT_STATED."""
+    name, way = attributes.token(agent).upper(), attributes.token(route).upper()
+    if not name and not way:
+        return Contrast.NOT_STATED
+    if name in _NO_CONTRAST or (not name and way in _NO_CONTRAST):
+        return Contrast.NONE
+    words = f" {name} {way} ".replace("/", " ").replace("&", " ").replace("+", " ").replace("_", " ")
+    if "INTRAVEN" in words or " IV " in words or " I.V. " in words:
+        return Contrast.INTRAVENOUS
+    return Contrast.ORAL if "ORAL" in words or " PO " in words else Contrast.OTHER
+
+
+def person_of(header: Header) -> Person:
+    """Return sex and age; an impossible date or age gives no age and a notice."""
+    values = header.values
+    sex = attributes.token(values.get(tags.PATIENT_SEX)).upper()
+    study, birth = values.get(tags.STUDY_DATE), values.get(tags.BIRTH_DATE)
+    stated = values.get(tags.PATIENT_AGE)
+    studied_on, born_on, age = attributes.day(study), attributes.day(birth), attributes.stated_age(stated)
+    wrong = [name for name, raw, value in (("StudyDate", study, studied_on), ("PatientBirthDate", birth, born_on),
+             ("PatientAge", stated, age)) if attributes.token(raw) and value is None]  # fmt: skip
+    computed = (studied_on - born_on).days / 365.25 if studied_on and born_on else None
+    if computed is not None and not 0 <= computed <= MAX_AGE:
+        wrong.append("PatientBirthDate")
+    elif computed is not None and age is not None and abs(computed - age) > 1.5:
+        wrong.append("PatientAge")
+    notices = (_warn("impossible_dates", tags=", ".join(sorted(set(wrong)))),) if wrong else ()
+    best = age if computed is None else computed
+    return Person(sex if sex in ("M", "F", "O") else "", None if wrong else best, notices)
+
+
+def substitute_uid(*parts: bytes) -> str:
+    """Return a UID under 2.25 that depends on the given bytes and on nothing else."""
+    digest = hashlib.sha256(b"medomni/uid")
+    for part in parts:
+        digest.update(len(part).to_bytes(8, "big"))
+        digest.update(part)
+    number = int.from_bytes(digest.digest()[:16], "big") & ~(0xF << 76) | (0x8 << 76)  # UUID version 8 (RFC 9562)
+    return f"2.25.{number & ~(0x3 << 62) | (0x2 << 62)}"
+
+
+def _within(value: float | None, most: float) -> float | None:
+    return value if value is not None and 0 < value <= most else None
+
+
+def _da(value: date | None) -> str:
+    return value.strftime("%Y%m%d") if value and value.year >= 1850 else ""
+
+
+def _warn(code: str, **fields: str) -> Notice:
+    return Notice(code=code, level=NoticeLevel.WARNING, fields=fields)

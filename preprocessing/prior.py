@@ -1,0 +1,85 @@
+"""Compares a study with an earlier one: how many days lie between them, and whether they show the same patient.
+
+The earlier one is a CT study, whose header is read, or the report.json of one, which holds neither dates nor names.
+Knows nothing about what the earlier study showed.
+"""
+
+from datetime import date
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from medomni.errors import BadInput
+from medomni.export.strict_json import read_json
+from medomni.pipeline import study_key
+from medomni.types.notice import Notice, NoticeLevel
+from medomni.types.report import Prior, Report
+from medomni.types.study import Identity, Study
+from preprocessing.dicom import open_study
+
+
+def compare(prior: Path, study: Study) -> tuple[Prior, tuple[Notice, ...]]:
+    """Return what the study is compared with, and what about the comparison is not certain.
+
+    Raises:
+        BadInput: the earlier study or report cannot be read.
+    """
+    if prior.suffix.lower() == ".json":
+        return _compare_report(prior, study)
+    earlier = open_study(prior)
+    notices: tuple[Notice, ...] = (_same_study(),) if study_key(earlier) == study_key(study) else ()
+    days = days_between(earlier.identity.study_date, study.identity.study_date)
+    if days is None:
+        notices += (Notice(code="prior_undated", level=NoticeLevel.WARNING),)
+    value = Prior(kind="study", days_before=days, is_same_patient=is_same_patient(earlier.identity, study.identity))
+    return value, notices
+
+
+def days_between(earlier: str, later: str) -> int | None:
+    """Return the days from one DICOM date (YYYYMMDD) to another, negative when they are the other way round.
+
+    >>> days_between("20240101", "20240131")
+    30
+    """
+    try:
+        return (date.fromisoformat(later) - date.fromisoformat(earlier)).days if earlier and later else None
+    except ValueError:
+        return None
+
+
+def is_same_patient(one: Identity, other: Identity) -> bool | None:
+    """Return whether two studies state the same patient; None when they do not state enough to tell.
+
+    Identifiers count when both are stated under the same issuer; otherwise name and birth date together.
+    """
+    if one.patient_id and other.patient_id and one.patient_id_issuer == other.patient_id_issuer:
+        return one.patient_id == other.patient_id
+    if one.patient_name and other.patient_name and one.birth_date and other.birth_date:
+        return (_plain(one.patient_name), one.birth_date) == (_plain(other.patient_name), other.birth_date)
+    return None
+
+
+def _compare_report(path: Path, study: Study) -> tuple[Prior, tuple[Notice, ...]]:
+    """A report.json states no date and no patient, so both stay unknown and the draft says so."""
+    try:
+        report = Report.model_validate(read_json(path))
+    except ValidationError as error:
+        raise BadInput(
+            "is no report of MedOmni",
+            found=f"{error.error_count()} fields do not fit",
+            remedy="give the report.json or the CT study of the earlier examination",
+            where=path.name,
+        ) from None
+    if report.provenance.study_key == study_key(study):
+        return Prior(kind="report", is_same_patient=True), (_same_study(),)
+    undated = Notice(code="prior_undated", level=NoticeLevel.WARNING)
+    return Prior(kind="report"), (undated,)
+
+
+def _same_study() -> Notice:
+    return Notice(code="prior_is_this_study", level=NoticeLevel.WARNING)
+
+
+def _plain(name: str) -> str:
+    """A patient name without the case and the empty parts that two machines write differently."""
+    return " ".join(name.replace("^", " ").upper().split())

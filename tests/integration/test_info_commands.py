@@ -1,0 +1,23 @@
+import json
+
+
+def test_info_lists_series_and_the_chosen_one(medomni, study):
+    facts = json.loads(medomni("info", study, "--json").out)
+    assert [series["is_chosen"] for series in facts["series"]] == [True]
+    assert facts["geometry"]["slices_rows_columns"] == [60, 128, 128]
+    assert facts["patient"]["patient_id"] == "stated"
+
+
+def test_doctor_finds_this_installation_well(medomni):
+    done = medomni("doctor", "--json")
+    assert done.code == 0, done.out
+    assert {line["part"] for line in json.loads(done.out)["checks"]} >= {"python", "torch build", "name app", "codec JPEG-LS"}
+
+
+def test_phantom_is_a_study_that_can_be_opened(medomni, tmp_path):
+    done = medomni("phantom", "--count", 1, "--seed", 3, "--out", tmp_path / "p", "--json")
+    assert done.code == 0, done.err
+    (case,) = json.loads(done.out)["cases"]
+    assert json.loads(medomni("info", f"{case}/dicom", "--json").out)["series"][0]["modality"] == "CT"
+    again = medomni("phantom", "--seed", 3, "--out", tmp_path / "p")
+    assert (again.code, [path.name for path in (tmp_path / "p").iterdir()]) == (3, ["case-0003"])

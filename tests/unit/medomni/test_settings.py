@@ -1,0 +1,59 @@
+from pathlib import Path
+
+import pytest
+
+from medomni.errors import BadSettings
+from medomni.settings import Settings, load, unknown
+
+
+def test_defaults_need_no_variable(tmp_path):
+    settings = load({"XDG_DATA_HOME": str(tmp_path)})
+    assert settings.home == tmp_path / "medomni"
+    assert settings.tracking_uri == f"sqlite:///{tmp_path}/medomni/mlflow.db"
+    assert settings.threads >= 1
+
+
+def test_variables_replace_defaults(tmp_path):
+    settings = load({"MEDOMNI_THREADS": "3", "MEDOMNI_HOME": str(tmp_path), "MEDOMNI_LOG_LEVEL": "info"})
+    assert (settings.threads, settings.home, settings.log_level) == (3, tmp_path, "info")
+
+
+def test_empty_variable_counts_as_unset():
+    assert load({"MEDOMNI_LOG_LEVEL": ""}).log_level == "warning"
+
+
+def test_relative_xdg_folder_is_ignored_as_the_specification_says():
+    assert load({"XDG_DATA_HOME": "data"}).home == Path("~/.local/share/medomni").expanduser()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("MEDOMNI_THREADS", "0"),
+        ("MEDOMNI_THREADS", "many"),
+        ("MEDOMNI_LOG_LEVEL", "loud"),
+        ("MEDOMNI_TRACKING_URI", "file:///tmp/x"),
+        ("MEDOMNI_HOME", "relative/folder"),
+    ],
+)
+def test_bad_value_is_refused_by_name(name, value):
+    with pytest.raises(BadSettings) as caught:
+        load({name: value})
+    assert str(caught.value).startswith(f"{name}: ")
+    assert caught.value.exit_code == 6
+
+
+def test_bad_tracking_uri_keeps_its_password_to_itself():
+    with pytest.raises(BadSettings) as caught:
+        load({"MEDOMNI_TRACKING_URI": "ftp://me:hunter2@host/db"})
+    assert "hunter2" not in str(caught.value)
+
+
+def test_misspelt_variable_is_found():
+    assert unknown({"MEDOMNI_THREDS": "2", "MEDOMNI_THREADS": "2", "MEDOMNI_DATA": "x", "PATH": ""}) == (
+        "MEDOMNI_THREDS",
+    )
+
+
+def test_every_setting_says_what_it_is():
+    assert all(field.description for field in Settings.model_fields.values())

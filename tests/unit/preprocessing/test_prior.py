@@ -1,0 +1,63 @@
+import pytest
+
+from medomni.errors import BadInput
+from medomni.types.study import Identity
+from preprocessing import prior
+from preprocessing.prior import compare, days_between, is_same_patient
+from tests import factories
+
+
+def identity(**fields):
+    return Identity(study_instance_uid="1.2.3", series_instance_uid="1.2.4", **fields)
+
+
+def studied(monkeypatch, earlier):
+    """Let ``compare`` find ``earlier`` at any path."""
+    monkeypatch.setattr(prior, "open_study", lambda path: earlier)
+
+
+@pytest.mark.parametrize(
+    ("earlier", "later", "days"),
+    [
+        ("20240101", "20240131", 30),
+        ("20240301", "20240228", -2),
+        ("20240101", "20240101", 0),
+        ("", "20240101", None),
+        ("20240101", "", None),
+        ("20240231", "20240301", None),
+        ("not a date", "20240301", None),
+    ],
+)
+def test_days_are_counted_between_real_dates_only(earlier, later, days):
+    assert days_between(earlier, later) == days
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ({"patient_id": "7"}, {"patient_id": "7"}, True),
+        ({"patient_id": "7"}, {"patient_id": "8"}, False),
+        ({"patient_id": "7"}, {}, None),
+        ({}, {}, None),
+        ({"patient_id": "7", "patient_id_issuer": "A"}, {"patient_id": "7", "patient_id_issuer": "B"}, None),
+        (
+            {"patient_name": "DOE^JANE", "birth_date": "19600101"},
+            {"patient_name": "Doe^Jane^^", "birth_date": "19600101"},
+            True,
+        ),
+        (
+            {"patient_name": "DOE^JANE", "birth_date": "19600101"},
+            {"patient_name": "DOE^JANE", "birth_date": "19610101"},
+            False,
+        ),
+        ({"patient_name": "DOE^JANE"}, {"patient_name": "DOE^JANE"}, None),
+    ],
+)
+def test_same_patient_is_told_only_from_what_both_state(one, other, same):
+    assert is_same_patient(identity(**one), identity(**other)) is same
+
+
+def test_report_that_is_none_is_refused_by_name(tmp_path):
+    (tmp_path / "report.json").write_text('{"findings": []}')
+    with pytest.raises(BadInput, match=r"^report\.json: is no report of MedOmni; \d+ fields"):
+        compare(tmp_path / "report.json", factories.study())
