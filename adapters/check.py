@@ -106,9 +106,7 @@ def _check_files(folder: Path) -> None:
             raise BadInput("only safetensors weights are read", found=found, remedy=SAFETENSORS_REMEDY, where=where)
         if name not in (CONFIG, WEIGHTS, *TEXTS_BESIDE) or path.is_symlink() or not path.is_file():
             found = f"{_plain(name)} is none of its files"
-            raise BadInput(
-                "the folder is no plain adapter", found=found, remedy="remove what is not needed", where=where
-            )
+            raise BadInput("the folder is no plain adapter", found=found, remedy="remove what is not needed", where=where)
     for name in (CONFIG, WEIGHTS):
         if name not in names:
             raise BadInput("the adapter is incomplete", found=f"no {name}", remedy=SAFETENSORS_REMEDY, where=where)
@@ -151,9 +149,7 @@ def _check_other_keys(config: dict[str, object]) -> None:
             continue
         if key in _ONLY and value in _ONLY[key]:
             continue
-        raise BadInput(
-            "an adapter option is not read", found=_plain(key), remedy="save a plain LoRA adapter without it"
-        )
+        raise BadInput("an adapter option is not read", found=_plain(key), remedy="save a plain LoRA adapter without it")
 
 
 def _check_names(table: tuple[TensorEntry, ...], modules: tuple[str, ...], saved: tuple[str, ...], rank: int) -> None:
@@ -202,6 +198,4 @@ def _plain(text: object) -> str:
 
 
 def _plain_characters(text: str) -> Iterator[str]:
-    return (
-        character if character.isascii() and (character.isalnum() or character in "._/-") else "?" for character in text
-    )
+    return (character if character.isascii() and (character.isalnum() or character in "._/-") else "?" for character in text)

@@ -4,8 +4,8 @@
 
 A series of 512 x 512 int16 slices is generated in a temporary folder. All parties take turns; each run is a fresh child that
 reads once to warm up and once to be measured, with one thread. The smallest CPU time counts (user and system, children included);
-memory is the child's peak while reading above what it had before, over the size of the int16 volume. All parties must give the same
-HU or the run fails. Ratios hold within one run only. Linux.
+memory is the child's peak while reading above what it had before, over the size of the int16 volume. All parties must give
+the same HU or the run fails. Ratios hold within one run only. Linux.
 """
 
 import argparse
@@ -13,9 +13,11 @@ import hashlib
 import json
 import os
 import platform
+import resource
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 
@@ -24,10 +26,11 @@ import numpy as np
 SIZE = 512
 MINE = "medomni"
 PEERS = {"SimpleITK ImageSeriesReader": "simpleitk", "MONAI PydicomReader": "monai"}
+PACKAGES = ("numpy", "pydicom", "SimpleITK", "monai")
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS"), "1")
 
 
-def generate(folder, slices):
+def generate(folder: Path, slices: int) -> None:
     """Write a consistent series of noise slices; values reach from padding (-3024 HU) to metal."""
     from pydicom.dataset import Dataset, FileMetaDataset
     from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
@@ -54,7 +57,7 @@ def generate(folder, slices):
         data_set.save_as(folder / f"IM{k:04d}.dcm", enforce_file_format=True)
 
 
-def reader_of(party):
+def reader_of(party: str) -> Callable[[str], object]:
     """Return the function of one party: folder -> its own image."""
     if party == "simpleitk":
         import SimpleITK
@@ -63,14 +66,13 @@ def reader_of(party):
     if party == "monai":
         from monai.transforms import LoadImage
 
-        load = LoadImage(reader="PydicomReader", image_only=True)
-        return load
+        return LoadImage(reader="PydicomReader", image_only=True)
     from preprocessing.assemble import read_volume
 
     return read_volume
 
 
-def voxels_of(party, image):
+def voxels_of(party: str, image: object) -> np.ndarray:
     """Return a party's image as HU (z, y, x), feet to head."""
     if party == "simpleitk":
         import SimpleITK
@@ -82,7 +84,7 @@ def voxels_of(party, image):
     return image.hu
 
 
-def measure_here(party, folder):
+def measure_here(party: str, folder: str) -> None:
     """Read twice in this process; print CPU seconds and peak memory of the second time, and a digest of the HU."""
     read = reader_of(party)
     read(folder)
@@ -97,19 +99,19 @@ def measure_here(party, folder):
     print(json.dumps({"cpu_seconds": cpu, "peak_mib": mib, "sha256": digest.hexdigest()}))
 
 
-def cpu_seconds():
+def cpu_seconds() -> float:
     """CPU seconds of this process and its ended children."""
-    times = os.times()
-    return times.user + times.system + times.children_user + times.children_system
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(one.ru_utime + one.ru_stime for one in used)
 
 
-def peak_mib():
+def peak_mib() -> float:
     """Peak resident memory of this process."""
     lines = Path("/proc/self/status").read_text().splitlines()
     return int(next(line for line in lines if line.startswith("VmHWM")).split()[1]) / 1024
 
 
-def run_child(party, folder):
+def run_child(party: str, folder: Path) -> dict:
     """Measure one party in a fresh process."""
     command = [sys.executable, __file__, "--one", party, str(folder)]
     root = str(Path(__file__).resolve().parents[1])
@@ -119,7 +121,7 @@ def run_child(party, folder):
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def compare(slices, rounds):
+def compare(slices: int, rounds: int) -> list[dict]:
     """Return the rows of the table.
 
     Raises:
@@ -135,41 +137,28 @@ def compare(slices, rounds):
     if len({run["sha256"] for done in runs.values() for run in done}) != 1:
         raise SystemExit("the parties read different HU: no figure")
     cpu = {party: min(run["cpu_seconds"] for run in done) for party, done in runs.items()}
-    peak = {party: max(run["peak_mib"] for run in done) for party, done in runs.items()}
     volume_mib = slices * SIZE * SIZE * 2 / 2**20
-    about = {
-        "slices": slices,
-        "rounds": rounds,
-        "load_average": round(os.getloadavg()[0], 2),
-        "python": platform.python_version(),
-    }
-    about |= {name: version(name) for name in ("numpy", "pydicom", "SimpleITK", "monai")}
-    rows = [
-        {
-            "figure": f"CPU-seconds to read {slices} x 512 x 512 plain int16",
-            "peer": name,
-            "ratio": round(cpu[party] / cpu[MINE], 2),
-            "ours": round(cpu[MINE], 4),
-            "theirs": round(cpu[party], 4),
-            **about,
-        }
-        for name, party in PEERS.items()
+    peak = {party: max(run["peak_mib"] for run in done) / volume_mib for party, done in runs.items()}
+    about = {"slices": slices, "rounds": rounds, "load_average": round(os.getloadavg()[0], 2)}
+    about |= {"python": platform.python_version()} | {name: version(name) for name in PACKAGES}
+    return [
+        *rows_of(f"CPU-seconds to read {slices} x 512 x 512 plain int16", cpu, about),
+        *rows_of("peak memory while reading over the int16 volume", peak, about),
     ]
-    rows += [
-        {
-            "figure": "peak memory while reading over the int16 volume",
-            "peer": name,
-            "ratio": round(peak[party] / peak[MINE], 2),
-            "ours": round(peak[MINE] / volume_mib, 2),
-            "theirs": round(peak[party] / volume_mib, 2),
-            **about,
-        }
-        for name, party in PEERS.items()
-    ]
-    return rows
 
 
-def main():
+def rows_of(figure: str, values: dict[str, float], about: dict) -> list[dict]:
+    """Return one row for each peer; a ratio above 1 is in our favour."""
+    ours = values[MINE]
+    return [
+        {"figure": figure, "peer": name, "ratio": round(values[party] / ours, 2)}
+        | {"ours": round(ours, 4), "theirs": round(values[party], 4)}
+        | about
+        for name, party in PEERS.items()
+    ]
+
+
+def main() -> None:
     """Print the table, as text or as JSON lines."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
@@ -184,9 +173,8 @@ def main():
         if options.json:
             print(json.dumps(row))
         else:
-            print(
-                f"{row['figure']:52s} ours {row['ours']:8.3f}   {row['peer']:28s} {row['theirs']:8.3f}   ratio {row['ratio']:6.2f}"
-            )
+            ours, theirs = f"ours {row['ours']:8.3f}", f"{row['peer']:28s} {row['theirs']:8.3f}"
+            print(f"{row['figure']:52s} {ours}   {theirs}   ratio {row['ratio']:6.2f}")
 
 
 if __name__ == "__main__":

@@ -4,7 +4,8 @@ Built-in parts come through the same door. Listing names imports nothing.
 """
 
 from enum import StrEnum
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import entry_points
+from typing import Protocol
 
 from medomni.errors import MissingPart
 
@@ -46,5 +47,15 @@ def load(group: Group, name: str) -> object:
         ) from error
 
 
-def _entries(group: Group) -> dict[str, EntryPoint]:
+class _Entry(Protocol):
+    """An entry point of the standard library, or of its backport, which takes over once any package imports it."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def value(self) -> str: ...
+    def load(self) -> object: ...
+
+
+def _entries(group: Group) -> dict[str, _Entry]:
     return {entry.name: entry for entry in entry_points(group=group.value)}

@@ -14,6 +14,7 @@ from functools import cache
 from medomni.reporting.lexicon import lexicon
 from medomni.types.context import ContextFact, FactKind, PatientContext
 from medomni.types.study import Study
+from preprocessing.history_amounts import Amount, amounts
 from preprocessing.history_marks import (
     WORD_END,
     WORD_START,
@@ -34,16 +35,6 @@ NEAR = 24
 NEAR_ZH = 4
 LONGEST_CLAUSE = 600
 CAN_BE_ASKED = (FactKind.CONDITION, FactKind.MALIGNANCY)
-
-
-@dataclass(frozen=True)
-class Amount:
-    """A duration or quantity in the text, in canonical words such as "3 weeks"."""
-
-    start: int
-    end: int
-    unit: str
-    detail: str
 
 
 @dataclass(frozen=True)
@@ -83,7 +74,7 @@ def understand(history: str, study: Study) -> PatientContext:
 
 
 def _clauses(folded: Folded) -> list[Clause]:
-    concepts, cues, amounts = concept_marks(folded), cue_marks(folded), _amounts(folded.plain)
+    concepts, cues, found = concept_marks(folded), cue_marks(folded), amounts(folded.plain)
     ends = _clause_ends(folded.plain)
     clauses, start, c, q, a = [], 0, 0, 0, 0
     for end in ends:
@@ -92,11 +83,11 @@ def _clauses(folded: Folded) -> list[Clause]:
             c += 1
         while q < len(cues) and cues[q].start < end:
             q += 1
-        while a < len(amounts) and amounts[a].start < end:
+        while a < len(found) and found[a].start < end:
             a += 1
         text = folded.plain[start:end]
         inside = tuple(concepts[first[0] : c])
-        own_cues, own_amounts = tuple(cues[first[1] : q]), tuple(amounts[first[2] : a])
+        own_cues, own_amounts = tuple(cues[first[1] : q]), tuple(found[first[2] : a])
         clauses.append(Clause(text, start, inside, own_cues, own_amounts, text[-1:] in ("?", "？")))
         start = end
     return clauses
@@ -198,10 +189,16 @@ def _laterality(clause: Clause, index: int) -> str:
     earlier = clause.concepts[index - 1].end if index else clause.start
     sides = [cue for cue in clause.cues if cue.kinds & {"left", "right", "bilateral"}]
     before = [c for c in sides if earlier <= c.start and c.end <= mark.start and mark.start - c.end <= _near(c)]
-    stop = _next_start(clause, index)
-    after = [c for c in sides if mark.end <= c.start < stop and c.start - mark.end <= min(_near(c), stop - c.end)]
+    after = [c for c in sides if mark.end <= c.start < _next_start(clause, index) and _is_closest(clause, index, c)]
     near = [c for c in before[-1:] if not SEGMENT_END.search(clause.between(c.end, mark.start))] + after[:1]
     return next(iter(near[0].kinds & {"left", "right", "bilateral"})) if near else ""
+
+
+def _is_closest(clause: Clause, index: int, cue: Mark) -> bool:
+    """Whether a side behind a term belongs to it and not to the next term, before which it stands."""
+    distance = cue.start - clause.concepts[index].end
+    is_last = index + 1 == len(clause.concepts)
+    return distance <= _near(cue) and (is_last or distance <= _next_start(clause, index) - cue.end)
 
 
 def _near(cue: Mark) -> int:
@@ -218,16 +215,24 @@ def _amount_of(clause: Clause, index: int) -> Amount | None:
     mark = clause.concepts[index]
     fitting = [amount for amount in clause.amounts if _fits(amount, mark.text)]
     behind = [amount for amount in fitting if mark.end <= amount.start < _next_start(clause, index)]
-    if behind and behind[0].start - mark.end <= NEAR:
+    if behind and _owns(clause, index, behind[0]):
         return behind[0]
     earlier = clause.concepts[index - 1].end if index else clause.start
     ahead = [amount for amount in fitting if earlier <= amount.start and amount.end <= mark.start]
-    if ahead and index and _fits(ahead[-1], clause.concepts[index - 1].text) and ahead[-1].start - earlier <= NEAR:
-        return None  # it stands behind the term before and belongs to that one
+    if ahead and index and _fits(ahead[-1], clause.concepts[index - 1].text) and _owns(clause, index - 1, ahead[-1]):
+        return None
     if ahead and mark.start - ahead[-1].end <= NEAR:
         gap = clause.between(ahead[-1].end, mark.start)
         return None if SEGMENT_END.search(gap) else ahead[-1]
     return None
+
+
+def _owns(clause: Clause, index: int, amount: Amount) -> bool:
+    """Whether a term owns the amount behind it: it is near, and no comma parts it from the term but not from the next."""
+    mark, is_last = clause.concepts[index], index + 1 == len(clause.concepts)
+    is_parted = bool(SEGMENT_END.search(clause.between(mark.end, amount.start)))
+    is_next_apart = is_last or bool(SEGMENT_END.search(clause.between(amount.end, _next_start(clause, index))))
+    return amount.start - mark.end <= NEAR and (not is_parted or is_next_apart)
 
 
 def _fits(amount: Amount, concept: str) -> bool:
@@ -238,37 +243,6 @@ def _fits(amount: Amount, concept: str) -> bool:
 
 def _next_start(clause: Clause, index: int) -> int:
     return clause.concepts[index + 1].start if index + 1 < len(clause.concepts) else clause.start + len(clause.text)
-
-
-def _amounts(text: str) -> list[Amount]:
-    found = []
-    for match in _amount_pattern().finditer(text):
-        number = match.group("number")
-        number = str(lexicon().numbers.get(number, number))
-        number = re.sub(r"\s*(?:-|~|–|至|到)\s*", "-", number)
-        unit = _units()[re.sub(r"[ \-]+", " ", match.group("unit"))]
-        word = unit.replace("_", "-")
-        word = word[:-1] if number == "1" and word.endswith("s") else word
-        found.append(Amount(match.start(), match.end(), unit, f"{number} {word}"))
-    return found
-
-
-@cache
-def _units() -> dict[str, str]:
-    return {term: unit for table in lexicon().durations.values() for unit, terms in table.items() for term in terms}
-
-
-@cache
-def _amount_pattern() -> re.Pattern[str]:
-    tables, names = lexicon().durations, lexicon().numbers
-    digits = r"\d{1,3}(?:\.\d)?(?:\s?(?:-|~|–|至|到)\s?\d{1,3})?"
-    latin = "|".join(name for name in names if name.isascii())
-    characters = "".join(name for name in names if not name.isascii())
-    number = rf"(?P<number>(?<![\d.月/]){digits}|(?<![a-z])(?:{latin})|(?<![{characters}百])[{characters}])"
-    units_en = english(term for terms in tables["en"].values() for term in terms)
-    units_zh = chinese(term for terms in tables["zh"].values() for term in terms)
-    age = r"(?![ \-]?old|[ \-]?of age|\d{1,2}月)"
-    return re.compile(rf"{number}[ \-]?[余多]?(?P<unit>(?:{units_en}){WORD_END}|{units_zh}){age}")
 
 
 def _stated_sex(clauses: list[Clause]) -> str:
@@ -291,9 +265,8 @@ def _sex_patterns() -> dict[str, re.Pattern[str]]:
         long = [term for term in lexicon().sex["zh"][sex] if len(term) > 1]
         short = [term for term in lexicon().sex["zh"][sex] if len(term) == 1]
         alone = rf"(?:^|[\s,，、：:（(]|患者|性别)(?:{chinese(short)})(?=$|[\s,，、。.；;）)\d])"
-        patterns[sex] = re.compile(
-            rf"{WORD_START}(?:{english(words)}){WORD_END}|(?:^[ ]?\d{{2,3}}[ ]?|{aged})(?:{english(letters)}){WORD_END}|{chinese(long)}|{alone}"
-        )
+        spoken = rf"{WORD_START}(?:{english(words)}){WORD_END}|(?:^[ ]?\d{{2,3}}[ ]?|{aged})(?:{english(letters)}){WORD_END}"
+        patterns[sex] = re.compile(rf"{spoken}|{chinese(long)}|{alone}")
     return patterns
 
 

@@ -176,7 +176,8 @@ def _affine(head: bytes, order: str) -> tuple[Float64[np.ndarray, "4 4"] | None,
     sform[:3] = np.array(struct.unpack_from(order + "12f", head, 280)).reshape(3, 4)
     b, c, d, x, y, z = struct.unpack_from(order + "6f", head, 256)
     factor, *spacing = struct.unpack_from(order + "4f", head, 76)
-    a = math.sqrt(max(0.0, 1.0 - (b * b + c * c + d * d)))
+    rest = 1.0 - (b * b + c * c + d * d)
+    a = math.sqrt(rest) if rest > 1e-7 else 0.0  # as nifti1_io.c: float32 leaves no more digits
     rotation = np.array([
         [a * a + b * b - c * c - d * d, 2 * (b * c - a * d), 2 * (b * d + a * c)],
         [2 * (b * c + a * d), a * a + c * c - b * b - d * d, 2 * (c * d - a * b)],

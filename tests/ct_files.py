@@ -2,7 +2,8 @@
 
 import numpy as np
 from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
+from pydicom.sequence import Sequence
+from pydicom.uid import CTImageStorage, EnhancedCTImageStorage, ExplicitVRLittleEndian
 
 SHAPE = (8, 20, 24)
 """(slices, rows, columns); all differ so that swapped axes show."""
@@ -45,6 +46,40 @@ def ct_slice(plane, k, key="1", **attributes):
         else:
             setattr(data_set, name, value)
     return data_set
+
+
+def enhanced(data_sets, **changes):
+    """One Enhanced CT object of single-frame slices."""
+
+    def group(**attributes):
+        data_set = Dataset()
+        for name, value in attributes.items():
+            setattr(data_set, name, value)
+        return Sequence([data_set])
+
+    first = data_sets[0]
+    frames = [
+        group(
+            PlanePositionSequence=group(ImagePositionPatient=d.ImagePositionPatient),
+            PixelValueTransformationSequence=group(RescaleIntercept=d.RescaleIntercept, RescaleSlope=1),
+        )[0]
+        for d in data_sets
+    ]
+    whole = Dataset()
+    whole.update(first)
+    whole.file_meta = first.file_meta
+    whole.file_meta.MediaStorageSOPClassUID = whole.SOPClassUID = EnhancedCTImageStorage
+    whole.NumberOfFrames, whole.PixelData = len(data_sets), b"".join(d.PixelData for d in data_sets)
+    whole.SharedFunctionalGroupsSequence = group(
+        PixelMeasuresSequence=group(PixelSpacing=first.PixelSpacing),
+        PlaneOrientationSequence=group(ImageOrientationPatient=first.ImageOrientationPatient),
+    )
+    whole.PerFrameFunctionalGroupsSequence = Sequence(frames)
+    for name in ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "RescaleSlope", "RescaleIntercept"):
+        delattr(whole, name)
+    for name, value in changes.items():
+        setattr(whole, name, value)
+    return whole
 
 
 def store(data_set, words, kind="<i2"):

@@ -70,6 +70,7 @@ def _findings(case: Case) -> tuple[Sentence, ...]:
     """Positives, negatives and measurements of each organ in reading order, then what was not evaluated."""
     said = [sentence for finding in _clinical(case) for sentence in sentences(case, finding)]
     said += _negatives(case)
+    said += measured.missing_lung(case)
     said += measured.sentences(case)
     said.sort(key=lambda sentence: organ_order(sentence.organ))
     return (*said, *_not_evaluated(case))

@@ -13,6 +13,7 @@ from medomni.reporting.case import Case, template
 from medomni.reporting.hedge import hedge, is_claimed
 from medomni.reporting.indication import unanswered
 from medomni.reporting.lines import SIDES, Line, lines
+from medomni.reporting.measured import missing_lung
 from medomni.reporting.numerals import amount
 from medomni.reporting.vocabulary import organ_order, vocabulary
 from medomni.reporting.vocabulary import side as side_of
@@ -27,7 +28,7 @@ def impression(case: Case) -> tuple[Sentence, ...]:
         text = case.words.sentence("impression.nothing_evaluated")
         ids = tuple(finding.id for finding in case.findings)
         return (*_claims(case), Sentence(text=text, receipt=template(), finding_ids=ids), *unanswered(case))
-    return (*(_claims(case) or _none_detected(case)), *unanswered(case), _scope(case))
+    return (*(_claims(case) or _none_detected(case)), *missing_lung(case), *unanswered(case), _scope(case))
 
 
 def significant(case: Case) -> list[Finding]:

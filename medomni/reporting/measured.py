@@ -6,6 +6,7 @@ Case -> Sentence, Sentence...
 from medomni.anatomy import anatomy
 from medomni.reporting.case import Case
 from medomni.reporting.hedge import is_claimed
+from medomni.reporting.lines import SIDES
 from medomni.reporting.numerals import amount
 from medomni.reporting.vocabulary import side, vocabulary
 from medomni.reporting.wording import detail_key
@@ -19,6 +20,16 @@ def sentences(case: Case) -> tuple[Sentence, ...]:
     found = [finding for finding in case.findings if finding.label in table and finding.presence is Presence.PRESENT]
     worded = (_sentence(case, finding) for finding in found if table[finding.label].is_measurement_only)
     return tuple(sentence for sentence in worded if sentence is not None)
+
+
+def missing_lung(case: Case) -> tuple[Sentence, ...]:
+    """That one lung was not found, when only the other one was measured: nothing may be taken as said about it."""
+    sides = {side(m.name) for finding in case.of_label("lung_volume") for m in finding.measurements} & set(SIDES)
+    if not case.grid.is_side_known or len(sides) != 1:
+        return ()
+    other = next(iter(set(SIDES) - sides)).value
+    text = case.words.sentence("measured.lung_missing", lung=case.words.say(f"of_lung.{other}"))
+    return (Sentence(text=text, receipt=Receipt(kind=ReceiptKind.MEASURED, structure=f"lung_{other}"), organ="lungs"),)
 
 
 def _sentence(case: Case, finding: Finding) -> Sentence | None:
@@ -45,8 +56,10 @@ def _sentence(case: Case, finding: Finding) -> Sentence | None:
 
 
 def _stated(case: Case, finding: Finding) -> list[Measurement]:
-    """The measurements to state: none of a side that is not known, no total that another sentence already gives."""
+    """The measurements to state: none of a side that is not known, no total that is said already."""
     stated = [m for m in finding.measurements if case.grid.is_side_known or side(m.name) is Laterality.NONE]
+    if len({side(m.name) for m in stated} & set(SIDES)) == 1:
+        stated = [m for m in stated if side(m.name) is not Laterality.NONE]
     if finding.label == "low_attenuation_area" and any(is_claimed(other) for other in case.of_label("emphysema")):
         stated = [m for m in stated if m.name != "laa950_total"]
     return stated

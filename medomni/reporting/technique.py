@@ -138,6 +138,7 @@ PARAMETER_TAGS = {
     "dlp": "DLP",
     "tilt": "GantryDetectorTilt",
 }
+"""DICOM keyword of each parameter; DLP is no attribute of an image but the dose report's Dose Length Product."""
 
 
 def _tilt(degrees: float | None) -> str:

@@ -25,6 +25,8 @@ FLUID_CEILING = 0.65
 """A density rule alone never states pleural fluid as present: thickening and fat-streaked muscle look alike."""
 LAA_HALF_PERCENT = 8.0
 """Low-attenuation area of the worse lung at probability 0.5: the upper limit of health is 5 to 6 %, 10 % is mild emphysema."""
+CUT_SHARE = 0.25
+"""A lung whose first and last slice hold no more than this share of its largest slice loses at most its tip."""
 VOLUME_NAMES = {"lung_opacity": "opacity_volume", "consolidation": "consolidation_volume", "pleural_effusion": "effusion_volume"}
 
 
@@ -36,7 +38,7 @@ def lung_findings(
     consolidation = by_side("consolidation", lesions.labels == CONSOLIDATION, segmentation, regions)
     fluid = by_side("pleural_effusion", lesions.labels == FLUID, segmentation, regions)
     return (
-        _with_zones(_finding(opacity, _rising(opacity.total_ml, OPACITY_HALF_ML)), opacity, regions, coverage),
+        _with_zones(_finding(opacity, _rising(opacity.total_ml, OPACITY_HALF_ML)), opacity, regions, segmentation),
         _consolidation(consolidation),
         _fluid_finding(fluid, coverage),
         _emphysema(regions),
@@ -89,8 +91,8 @@ def _volume(name: str, place: str, value: float, structure: str, slice_index: in
     )
 
 
-def _with_zones(finding: Finding, lesion: SidedLesion, regions: tuple[Region, ...], coverage: Coverage) -> Finding:
-    """Add the share of each lung, and the lung zones where the lungs are wholly in view."""
+def _with_zones(finding: Finding, lesion: SidedLesion, regions: tuple[Region, ...], segmentation: Segmentation) -> Finding:
+    """Add the share of each lung, and the lung zones where the height of the lung is in view."""
     if finding.presence is Presence.ABSENT:
         return finding
     added: list[Measurement] = []
@@ -103,11 +105,17 @@ def _with_zones(finding: Finding, lesion: SidedLesion, regions: tuple[Region, ..
         name = f"opacity_percent_{'total' if side == 'unknown' else side}"
         percent = 100.0 * lesion.volume_ml(side) / lung_ml
         added.append(Measurement(name=name, value=percent, unit="%", structure=lesion.label, decimals=1))
-        if not coverage.is_partial and side != "unknown":
+        if side != "unknown" and _is_whole(segmentation, side):
             inside = {zone: ml for zone, ml in lesion.zone_volumes_ml(side, lung).items() if ml >= 0.5}
             zones += inside
             added += [_volume("opacity_volume", zone, ml, lesion.label) for zone, ml in inside.items()]
     return finding.model_copy(update={"measurements": (*finding.measurements, *added), "anatomy": tuple(zones)})
+
+
+def _is_whole(segmentation: Segmentation, side: str) -> bool:
+    """Whether no more than the tip of a lung is cut off, so that its height can be parted into zones."""
+    areas = segmentation.mask(*LUNG_PARTS[side]).sum(axis=(1, 2))
+    return bool(max(areas[0], areas[-1]) <= CUT_SHARE * areas.max())
 
 
 def _consolidation(lesion: SidedLesion) -> Finding:

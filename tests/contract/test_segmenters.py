@@ -25,7 +25,8 @@ NAMES = ("hu-rules", "monai-bundle")
 @pytest.fixture(scope="module")
 def segmenters(tmp_path_factory):
     labels = {"0": "background", "1": "liver", "2": "bone", "3": "Lung_L"}
-    folder = factories.tiny_bundle(tmp_path_factory.mktemp("contract") / "tiny", labels=labels)
+    coarse = {"pixdim": [4.0, 4.0, 5.0], "inferer": {"roi_size": [48, 48, 48], "overlap": 0.25}}
+    folder = factories.tiny_bundle(tmp_path_factory.mktemp("contract") / "tiny", labels=labels, inference=coarse)
     return {"hu-rules": HuRules(), "monai-bundle": MonaiBundle(folder)}
 
 

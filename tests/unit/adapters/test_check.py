@@ -248,12 +248,10 @@ def test_tensors_must_fit_modules_rank_and_pairs(tmp_path: Path):
 
 def test_what_peft_saves_is_accepted(tmp_path: Path):
     peft = pytest.importorskip("peft", reason="peft is an optional extra")
-    from torch import nn  # noqa: PLC0415 - heavy, only this test needs it
+    from torch import nn
 
     model = nn.ModuleDict({"q_proj": nn.Linear(8, 8), "v_proj": nn.Linear(8, 8)})
-    wrapped = peft.get_peft_model(
-        model, peft.LoraConfig(r=4, target_modules=["q_proj", "v_proj"], base_model_name_or_path=BASE)
-    )
+    wrapped = peft.get_peft_model(model, peft.LoraConfig(r=4, target_modules=["q_proj", "v_proj"], base_model_name_or_path=BASE))
     wrapped.save_pretrained(tmp_path / "p")
     path = tmp_path / "p" / "adapter_config.json"
     config = json.loads(path.read_text())

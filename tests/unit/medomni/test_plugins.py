@@ -21,3 +21,8 @@ def test_broken_plugin_is_a_missing_part(monkeypatch):
     monkeypatch.setattr(plugins, "entry_points", lambda group: [broken])
     with pytest.raises(MissingPart, match="ModuleNotFoundError in no_such_package"):
         plugins.load(Group.SEGMENTERS, "broken")
+
+
+def test_names_are_found_after_the_backport_took_over():
+    pytest.importorskip("importlib_metadata")
+    assert "hu-rules" in plugins.names(Group.SEGMENTERS)

@@ -5,11 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from pydicom.dataset import Dataset
-from pydicom.sequence import Sequence
 from pydicom.uid import (
     DeflatedExplicitVRLittleEndian,
-    EnhancedCTImageStorage,
     ExplicitVRBigEndian,
     ImplicitVRLittleEndian,
 )
@@ -19,7 +16,7 @@ from medomni.types.study import PixelLayout
 from preprocessing.assemble import assemble, read_volume, to_hu
 from preprocessing.dicom import open_study
 from tests import ct_files
-from tests.ct_files import save, series
+from tests.ct_files import enhanced, save, series
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:pydicom")  # some files are wrong on purpose
 
@@ -166,7 +163,9 @@ def test_monochrome1_changes_the_display_and_not_the_hu(tmp_path):
 
 
 @pytest.mark.parametrize("is_signed", [True, False])
-@pytest.mark.parametrize(("slope", "intercept"), [(1, -1024), (1, 0), (2, -2048), (3, 500), (1, -8192), (1, 16384), (100, -16384)])
+@pytest.mark.parametrize(
+    ("slope", "intercept"), [(1, -1024), (1, 0), (2, -2048), (3, 500), (1, -8192), (1, 16384), (100, -16384)]
+)
 @pytest.mark.parametrize("bits", [9, 12, 15, 16])
 def test_every_stored_word_gets_its_hu_or_the_nearest_bound(is_signed, slope, intercept, bits):
     layout = PixelLayout("1.2.840.10008.1.2.1", bits, is_signed, float(slope), float(intercept))
@@ -194,40 +193,6 @@ def test_a_file_removed_after_opening_is_refused(tmp_path):
     (tmp_path / "IM001.dcm").unlink()
     with pytest.raises(BadInput, match=r"^IM001\.dcm: cannot be read"):
         assemble(study, lambda share: None)
-
-
-def enhanced(data_sets, **changes):
-    """One Enhanced CT object of single-frame slices."""
-
-    def group(**attributes):
-        data_set = Dataset()
-        for name, value in attributes.items():
-            setattr(data_set, name, value)
-        return Sequence([data_set])
-
-    first = data_sets[0]
-    frames = [
-        group(
-            PlanePositionSequence=group(ImagePositionPatient=d.ImagePositionPatient),
-            PixelValueTransformationSequence=group(RescaleIntercept=d.RescaleIntercept, RescaleSlope=1),
-        )[0]
-        for d in data_sets
-    ]
-    whole = Dataset()
-    whole.update(first)
-    whole.file_meta = first.file_meta
-    whole.file_meta.MediaStorageSOPClassUID = whole.SOPClassUID = EnhancedCTImageStorage
-    whole.NumberOfFrames, whole.PixelData = len(data_sets), b"".join(d.PixelData for d in data_sets)
-    whole.SharedFunctionalGroupsSequence = group(
-        PixelMeasuresSequence=group(PixelSpacing=first.PixelSpacing),
-        PlaneOrientationSequence=group(ImageOrientationPatient=first.ImageOrientationPatient),
-    )
-    whole.PerFrameFunctionalGroupsSequence = Sequence(frames)
-    for name in ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "RescaleSlope", "RescaleIntercept"):
-        delattr(whole, name)
-    for name, value in changes.items():
-        setattr(whole, name, value)
-    return whole
 
 
 @pytest.mark.parametrize("syntax", ["plain", "deflated"])

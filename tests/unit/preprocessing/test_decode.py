@@ -15,7 +15,7 @@ from preprocessing.assemble import assemble, read_volume
 from preprocessing.codestream import CutShort, Damaged, MissingCodec, frame_streams, single_stream
 from preprocessing.dicom import open_study
 from tests import ct_files
-from tests.ct_files import codes, save, series
+from tests.ct_files import codes, enhanced, save, series
 
 LOSSLESS = (JPEG2000Lossless, JPEGLSLossless, RLELossless)
 
@@ -57,6 +57,13 @@ def test_jpeg_lossless_gives_the_same_hu(tmp_path):
     study = open_study(tmp_path)
     assert study.acquisition.transfer_syntax_uid == "1.2.840.10008.1.2.4.70"
     np.testing.assert_array_equal(assemble(study, lambda share: None).hu, ct_files.hu())
+
+
+@pytest.mark.parametrize("syntax", LOSSLESS)
+def test_frames_of_a_compressed_enhanced_ct_come_out_in_their_order(tmp_path, syntax):
+    whole = enhanced(series(VALUES)[::-1])
+    whole.compress(syntax, generate_instance_uid=False)
+    np.testing.assert_array_equal(read_volume(save(tmp_path, [whole]) / "IM000.dcm").hu, VALUES)
 
 
 def test_two_children_give_what_one_gives(tmp_path):

@@ -429,3 +429,24 @@ def test_private_attributes_never_reach_the_study(tmp_path):
         data_set.add_new(0x00090010, "LO", "ACME")
         data_set.add_new(0x00091001, "LO", "SECRET-PRIVATE")
     assert "SECRET-PRIVATE" not in repr(opened(tmp_path, data_sets))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_damaged_header_gives_a_study_or_a_refusal_and_nothing_else(tmp_path, seed):
+    rng = np.random.default_rng(seed)
+    save(tmp_path, series())
+    path = tmp_path / "IM003.dcm"
+    good = path.read_bytes()
+    outcomes = set()
+    for _ in range(60):
+        data = bytearray(good)
+        for at in rng.integers(100, len(good) - 2 * 20 * 24, rng.integers(1, 6)):
+            data[at] = rng.integers(256)
+        path.write_bytes(data[: rng.integers(132, len(good))] if rng.random() < 0.2 else data)
+        try:
+            open_study(tmp_path)
+            outcomes.add("study")
+        except BadInput as error:
+            assert "\n" not in str(error)
+            outcomes.add("refusal")
+    assert outcomes == {"study", "refusal"}

@@ -139,7 +139,7 @@ def test_a_member_never_gives_more_than_it_declares(tmp_path):
         start = data.rindex(signature) + at
         data[start : start + 4] = struct.pack("<I", 1000)
     archive.write_bytes(data)
-    with pytest.raises(BadInput, match=r"^IM0\.dcm: not a CT study|no CT images"):
+    with pytest.raises(BadInput, match=r"^IM0\.dcm: (not a CT study|cannot be read)"):
         open_study(archive)
 
 

@@ -73,9 +73,7 @@ def test_xml_is_refused_by_name_and_a_dtd_too():
     assert "document type definition" in refusal(b'<?xml version="1.0"?><!DOCTYPE l [<!ENTITY a "b">]><l>&a;</l>')
 
 
-@pytest.mark.parametrize(
-    "data", [b"", b" \n", b"{", b"{} {}", b"{'a':1}", b'{"a":1,}', b'["\x01"]', b"\x00\x01\x02\x03"]
-)
+@pytest.mark.parametrize("data", [b"", b" \n", b"{", b"{} {}", b"{'a':1}", b'{"a":1,}', b'["\x01"]', b"\x00\x01\x02\x03"])
 def test_what_is_no_json_is_refused(data: bytes):
     assert refusal(data)
 

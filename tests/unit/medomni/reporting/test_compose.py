@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from medomni.anatomy import anatomy
 from medomni.reporting import reading
 from medomni.reporting.hedge import is_claimed
+from medomni.reporting.review import review
 from medomni.reporting.vocabulary import vocabulary
 from medomni.types.finding import Evidence, Finding, Laterality, Measurement, Presence
 from medomni.types.region import Coverage
@@ -119,6 +120,21 @@ def test_a_size_cut_by_the_edge_is_at_least():
 
     assert "at least 8 x 6 mm" in text(draft(findings(nodule(measurements=cut))))
     assert "至少8 × 6 mm" in text(draft(findings(nodule(measurements=cut)), "zh"))
+
+
+@pytest.mark.parametrize(
+    ("language", "words"),
+    [("en", "The left lung was not found by the segmentation; it was not evaluated."), ("zh", "分割未找到左肺，未作评估。")],
+)
+def test_a_lung_that_was_not_found_is_said_in_both_sections(language, words):
+    right_only = seen("lung_volume", structure="lung_right", measurements=measured("lung_volume", right=999.0, total=999.0))
+    of = draft((*findings()[:-4], right_only), language)
+
+    assert words in said(of, SectionName.FINDINGS)
+    assert words in said(of, SectionName.IMPRESSION)
+    assert "999 mL" in text(of)
+    assert text(of).count("999") == 1
+    assert review(of) == ()
 
 
 def test_emphysema_is_told_by_its_low_attenuation_area():

@@ -266,23 +266,11 @@ def test_a_changed_number_is_unsafe(language, section, old, new):
     assert ("number_without_source", UNSAFE) in raised(reworded(of, section, old, new))
 
 
-@pytest.mark.parametrize(("language", "right", "left"), [("en", "240 mL", "62 mL"), ("zh", "240 mL", "62 mL")])
-def test_the_other_sides_number_is_unsafe(language, right, left):
-    of = rich(language)
-    swap = {"240 mL": "62 mL", "62 mL": "240 mL"}
-    swapped = with_sentences(
-        of,
-        FINDINGS,
-        lambda known: [
-            s.model_copy(update={"text": s.text.replace(next((k for k in swap if k in s.text), "\0"), swap[right])})
-            if right in s.text
-            else s
-            for s in known
-        ],
-    )
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_other_sides_number_is_unsafe(language):
+    of = reworded(rich(language), FINDINGS, "240 mL", "62 mL")
 
-    assert left != right
-    assert ("number_without_source", UNSAFE) in raised(swapped)
+    assert ("number_without_source", UNSAFE) in raised(of)
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

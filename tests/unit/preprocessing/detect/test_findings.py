@@ -1,0 +1,121 @@
+"""The rule detectors on phantoms with placed disease: what is there is found on its side, what is not is not invented."""
+
+from functools import cache
+
+import pytest
+
+from medomni.phantom import Placed, make_case
+from medomni.reporting.vocabulary import vocabulary
+from medomni.types.finding import Laterality, Presence
+from medomni.types.volume import Volume
+from preprocessing.detect.findings import detect
+from preprocessing.measure.regions import measure
+from preprocessing.measure.scope import scope
+from preprocessing.segment.hu_rules import HuRules
+from tests import factories
+
+
+@cache
+def _detect(seed, placed):
+    case = make_case(seed, placed)
+    return case, _run(case.volume)
+
+
+def _run(volume):
+    segmentation = HuRules().segment(volume)
+    regions = measure(volume, segmentation)
+    coverage, _ = scope(volume, segmentation, regions)
+    return detect(volume, segmentation, regions, coverage)
+
+
+def _finding(detection, label):
+    return next(f for f in detection.findings if f.label == label)
+
+
+def test_every_label_is_answered_and_only_evaluated_ones_are_absent():
+    detection = _run(factories.small_chest().volume)
+    labels = {name for name, entry in vocabulary().labels.items() if not entry.is_measurement_only}
+    assert len(labels) == 18
+    assert labels <= {f.label for f in detection.findings}
+    absent = {f.label for f in detection.findings if f.presence is Presence.ABSENT}
+    assert absent <= {"lung_opacity", "emphysema", "pleural_effusion"}
+    assert all(f.reason for f in detection.findings if f.presence is Presence.NOT_EVALUATED)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [2, 6])
+def test_healthy_phantom_gets_no_finding(seed):
+    _, detection = _detect(seed, ())
+    seen = [f.label for f in detection.findings if f.presence in (Presence.PRESENT, Presence.UNCERTAIN)]
+    assert set(seen) <= {"lung_volume", "lung_density", "low_attenuation_area", "high_attenuation_area"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("side", "zone", "seed"), [("right", "lower", 24), ("left", "upper", 25)])
+def test_ground_glass_is_found_with_side_zone_and_size(side, zone, seed):
+    case, detection = _detect(seed, (Placed("lung_opacity", side, zone, "moderate"),))
+    finding = _finding(detection, "lung_opacity")
+    assert finding.presence is Presence.PRESENT
+    assert finding.laterality is Laterality(side)
+    assert f"{side}_{zone}_zone" in finding.anatomy
+    truth_ml = float((case.lesions.mask("lung_opacity").sum(axis=(1, 2)) * case.volume.grid.voxel_volumes_ml).sum())
+    assert finding.measurement(f"opacity_volume_{side}").value == pytest.approx(truth_ml, rel=0.15)
+    index = finding.evidence[0].slice_index
+    assert case.lesions.mask("lung_opacity")[index].any()
+
+
+@pytest.mark.slow
+def test_pleural_fluid_is_a_candidate_on_its_side():
+    _, detection = _detect(17, (Placed("pleural_effusion", "left", "lower", "moderate"),))
+    finding = _finding(detection, "pleural_effusion")
+    assert finding.presence is Presence.UNCERTAIN
+    assert finding.laterality is Laterality.LEFT
+    assert finding.measurement("effusion_volume_left").value > 100
+
+
+@pytest.mark.slow
+def test_emphysema_is_found_by_densitometry():
+    _, detection = _detect(22, (Placed("emphysema", "right", "middle", "severe"),))
+    finding = _finding(detection, "emphysema")
+    assert finding.presence in (Presence.PRESENT, Presence.UNCERTAIN)
+    assert finding.measurement("laa950_total").value > 5
+
+
+@pytest.mark.slow
+def test_free_nodule_is_a_candidate_with_its_diameter():
+    case, detection = _detect(31, (Placed("lung_nodule", "right", "middle", "severe"),))
+    finding = _finding(detection, "lung_nodule")
+    assert finding.presence is Presence.UNCERTAIN
+    assert finding.laterality is Laterality.RIGHT
+    assert finding.measurement("mean_diameter").value == pytest.approx(case.nodules[0].diameter_mm, abs=4.0)
+
+
+def test_unknown_orientation_gives_no_side_anywhere():
+    chest = factories.small_chest(3, (Placed("lung_opacity", "right", "lower", "severe"),))
+    on = factories.grid(chest.volume.grid.shape, chest.volume.grid.spacing_mm, is_side_known=False)
+    detection = _run(Volume(chest.volume.hu, on))
+    opacity = _finding(detection, "lung_opacity")
+    assert opacity.presence is Presence.PRESENT
+    for finding in detection.findings:
+        assert finding.laterality in (Laterality.UNKNOWN, Laterality.NONE)
+        assert not [m.name for m in finding.measurements if "left" in m.name or "right" in m.name]
+        assert not [zone for zone in finding.anatomy if "left" in zone or "right" in zone]
+
+
+def test_segmented_nodules_are_measured_one_by_one():
+    on = factories.grid(shape=(40, 96, 96), spacing_mm=(3.0, 3.0, 3.0), origin_mm=(-144.0, -144.0, 0.0))
+    right, left = factories.ball(on, (-70, 0, 60), 50), factories.ball(on, (70, 0, 60), 50)
+    small, large = factories.ball(on, (-70, 10, 60), 5), factories.ball(on, (80, 0, 63), 9)
+    body = factories.ball(on, (0, 0, 60), 140)
+    volume = factories.volume(on=on, parts=((body, 40), (right | left, -850), (small | large, 30)))
+    nodules = small | large
+    segmentation = factories.segmentation(
+        {"body": body & ~right & ~left, "lung_right": right & ~nodules, "lung_left": left & ~nodules, "nodule": nodules}, on
+    )
+    regions = measure(volume, segmentation)
+    coverage, _ = scope(volume, segmentation, regions)
+    found = [f for f in detect(volume, segmentation, regions, coverage).findings if f.label == "lung_nodule"]
+    assert [f.laterality for f in found] == [Laterality.LEFT, Laterality.RIGHT]
+    assert [f.presence for f in found] == [Presence.PRESENT] * 2
+    assert found[0].measurement("long_diameter").value == pytest.approx(18, abs=4)
+    assert found[0].evidence[0].slice_index == 21
