@@ -6,13 +6,14 @@ Every file is written into the folder it is given; whether that folder appears i
 import hashlib
 import platform
 from collections import Counter
+from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
 from app.progress import StageWatch
 from medomni.errors import UnsafeDraft
-from medomni.export.fhir import to_fhir_json
+from medomni.export.fhir import FhirOptions, to_fhir_json
 from medomni.export.html import to_html
 from medomni.export.text import to_text
 from medomni.pipeline import Drafted, Request, overlay
@@ -23,6 +24,7 @@ from medomni.types.notice import Notice, NoticeLevel
 from medomni.types.report import Report
 from medomni.types.run import RunNotice, RunRecord
 from preprocessing.nifti import write_nifti
+from preprocessing.screenshot import key_images
 
 RUN_FILE: Final = "run.json"
 SOFTWARE: Final = ("numpy", "scipy", "pydicom", "torch", "monai", "fhir.resources")
@@ -49,8 +51,9 @@ def write_draft(drafted: Drafted, folder: Path) -> None:
     report = drafted.report
     _write(folder / "report.json", report.model_dump_json(indent=1) + "\n")
     _write(folder / "report.txt", to_text(report))
-    _write(folder / "report.html", to_html(report, ()))
-    (folder / "fhir-r4.json").write_bytes(to_fhir_json(report, drafted.study))
+    images = key_images(drafted.volume, drafted.segmentation, drafted.lesions, report)
+    _write(folder / "report.html", to_html(report, images))
+    (folder / "fhir-r4.json").write_bytes(to_fhir_json(report, drafted.study, FhirOptions(recorded=datetime.now(UTC))))
     labelled = overlay(drafted.segmentation, drafted.lesions)
     write_nifti(labelled.labels, labelled.grid, folder / "segmentation.nii.gz")
 

@@ -35,7 +35,10 @@ Progress = Callable[[float], None]
 class Segmenter(Protocol):
     """Labels the structures of a volume. Entry-point group ``medomni.segmenters``."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """Name a person chooses it by."""
+        ...
 
     def segment(self, volume: Volume, progress: Progress) -> Segmentation:
         """Return one label per voxel on the volume's own grid."""

@@ -62,15 +62,26 @@ def understand(history: str, study: Study) -> PatientContext:
     clauses = [clause for clause in _clauses(folded) if not _holds(clause, instructions)]
     is_blank = not history.strip()
     return PatientContext(
-        age_years=study.age_years,
+        age_years=_whole(study.age_years),
         sex=study.sex,
         stated_sex=_stated_sex(clauses),
         language=_language(folded.plain),
         facts=_merged([fact for clause in clauses for fact in _facts(clause, folded)]),
-        history_sha256="" if is_blank else hashlib.sha256(history.encode("utf-8", "surrogatepass")).hexdigest(),
+        history_sha256="" if is_blank else _digest(history, study),
         history_characters=0 if is_blank else len(history),
         has_instructions=bool(instructions),
     )
+
+
+def _whole(age_years: float | None) -> float | None:
+    """Age in whole years from two on: days of age would tell the date of birth."""
+    return float(int(age_years)) if age_years is not None and age_years >= 2 else age_years
+
+
+def _digest(history: str, study: Study) -> str:
+    """sha256 of the history, keyed by the study's UID: without it a short text could be guessed from its digest."""
+    keyed = f"{study.identity.study_instance_uid}\0{history}"
+    return hashlib.sha256(keyed.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def _clauses(folded: Folded) -> list[Clause]:

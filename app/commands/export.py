@@ -98,13 +98,15 @@ def _study_of(report: "Report", source: Path | None, document: Path) -> "Study |
 
 
 def _render(report: "Report", to: Kind, study: "Study | None") -> bytes:
-    from medomni.export.fhir import to_fhir_json
+    from datetime import UTC, datetime
+
+    from medomni.export.fhir import FhirOptions, to_fhir_json
     from medomni.export.html import to_html
     from medomni.export.text import to_text
 
     match to:
         case "fhir-r4":
-            return to_fhir_json(report, study)
+            return to_fhir_json(report, study, FhirOptions(recorded=datetime.now(UTC)))
         case "html":
             return to_html(report, ()).encode()
         case "text":

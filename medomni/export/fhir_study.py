@@ -18,18 +18,21 @@ def patient_entry(case: FhirCase, study: Study) -> JsonObject:
     """Return the patient with what the header states: identifier, names, sex, date of birth."""
     who, token = study.identity, _patient_token(case, study)
     kind = hl7("v2-0203", "MR", "Medical record number") if who.patient_id else None
+    born = day(who.birth_date)
+    if born > (day(who.study_date) or born):  # born after the study: one of the dates is wrong, and nobody knows which
+        born = ""
     resource = compact(
         {
             "resourceType": "Patient",
             "identifier": [compact({**identifier(token, kind), "assigner": compact({"display": text(who.patient_id_issuer)})})],
             "name": human_names(who.patient_name),
             "gender": GENDERS.get(study.sex, ""),
-            "birthDate": day(who.birth_date),
+            "birthDate": born,
         }
     )
     condition = search("identifier", token)
-    if who.patient_id and not case.options.patient_system and day(who.birth_date):
-        condition += f"&birthdate={day(who.birth_date)}"
+    if who.patient_id and not case.options.patient_system and born:
+        condition += f"&birthdate={born}"
     return entry(case.patient_uuid, resource, "POST", "Patient", condition)
 
 

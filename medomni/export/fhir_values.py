@@ -59,12 +59,13 @@ def identifier(token: Token, kind: Code | None = None) -> JsonObject:
 
 
 def quantity(measurement: Measurement) -> JsonObject:
-    """Return a Quantity in the measurement's own UCUM unit, with the digits its text shows; a lower bound is ">="."""
+    """Return a Quantity in the measurement's UCUM unit with the digits of the text; ">=" a lower bound, "<" too small to show."""
     digits = rounded(measurement.value, measurement.decimals, measurement.is_lower_bound)
+    number = digits.lstrip("<")
     return compact(
         {
-            "value": float(digits) if "." in digits else int(digits),
-            "comparator": ">=" if measurement.is_lower_bound else "",
+            "value": float(number) if "." in number else int(number),
+            "comparator": ">=" if measurement.is_lower_bound else "<" if digits.startswith("<") else "",
             "unit": UNIT_TEXT.get(measurement.unit, measurement.unit) or "1",
             "system": UCUM,
             "code": measurement.unit,

@@ -66,4 +66,6 @@ def amount(measurement: Measurement, words: PhraseBank) -> str:
         text = words.say("measured.percent", number=shown.digits)
     elif shown.unit:
         text = words.say("measured.number", number=shown.digits, unit=shown.unit)
-    return words.say("measured.at_least", value=text) if measurement.is_lower_bound else text
+    if measurement.is_lower_bound:
+        return words.say("measured.at_least", value=text)
+    return words.say("measured.about", value=text) if measurement.crosses_gap else text

@@ -38,7 +38,8 @@ class ContextFact(Value):
 class PatientContext(Value):
     """Age, sex and parsed history. The history's own words are not kept: they can name people.
 
-    ``history_sha256`` lets a receipt be checked against the text it came from. ``stated_sex`` is what the text says, if it does.
+    ``history_sha256`` (keyed by the study UID) lets a receipt be checked against its text. ``stated_sex`` is what the
+    text says, if it does.
     """
 
     age_years: float | None = Field(default=None, ge=0, le=130)

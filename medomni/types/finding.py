@@ -33,7 +33,8 @@ class Measurement(Value):
     """One measured number with its unit and place; ``value`` is exact, rounding belongs to the writer.
 
     ``unit`` is a UCUM code (mL, mm, [hnsf'U], %, 1). ``is_lower_bound`` marks a structure cut by the edge of the volume:
-    the text then says "at least". ``decimals`` is how many digits the text shows.
+    the text then says "at least". ``crosses_gap`` marks one taken across a missing slice: the text then says "about".
+    ``decimals`` is how many digits the text shows.
     """
 
     name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
@@ -42,6 +43,7 @@ class Measurement(Value):
     structure: str = ""
     decimals: int = Field(default=0, ge=0, le=3)
     is_lower_bound: bool = False
+    crosses_gap: bool = False
     slice_index: int | None = Field(default=None, ge=0)
 
 

@@ -14,6 +14,9 @@ from jaxtyping import Bool, Float32, Float64, Int16, Num
 UNIFORM_TOLERANCE_MM = 0.05
 """Largest deviation of a slice from even spacing that still counts as even (0.1 x the usual 0.5 mm slice)."""
 
+MISSING_SLICE_STEP = 1.6
+"""A step of this many usual steps is a missing slice; a little less than two, for rounded positions."""
+
 
 @dataclass(frozen=True, eq=False)
 class Grid:
@@ -69,6 +72,17 @@ class Grid:
         index = np.arange(self.shape[0])[:, None] / (self.shape[0] - 1)
         line = self.slice_origins_mm[0] + index * (self.slice_origins_mm[-1] - self.slice_origins_mm[0])
         return bool(np.max(np.abs(line - self.slice_origins_mm)) <= UNIFORM_TOLERANCE_MM)
+
+    @cached_property
+    def gaps(self) -> tuple[int, ...]:
+        """Index of each slice after which one is missing: a lone step of more than 1.6 times the median."""
+        steps = np.diff(self.slice_positions_mm)
+        wide = np.flatnonzero(steps > MISSING_SLICE_STEP * self.slice_spacing_mm)
+        return tuple(int(k) for k in wide) if len(wide) <= max(3, self.shape[0] // 20) else ()
+
+    def crosses_gap(self, first_slice: int, last_slice: int) -> bool:
+        """Whether a slice is missing between the first and the last slice of something measured."""
+        return any(first_slice <= k < last_slice for k in self.gaps)
 
     @cached_property
     def spacing_mm(self) -> tuple[float, float, float]:

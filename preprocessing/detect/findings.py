@@ -5,6 +5,7 @@ A probability of a rule is a fixed function of the measured size (docs/explanati
 """
 
 import hashlib
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import numpy as np
 from medomni.pipeline import Detection
 from medomni.reporting.vocabulary import vocabulary
 from medomni.types.finding import Finding, Presence
+from medomni.types.notice import Notice
 from medomni.types.region import Coverage, Region
 from medomni.types.segmentation import Segmentation
 from medomni.types.volume import Volume
@@ -21,20 +23,23 @@ from preprocessing.detect.lung import lung_findings
 from preprocessing.detect.lung_measures import lung_measures, organ_measures
 from preprocessing.detect.masks import LESIONS, NODULE, find_lesions
 
+WIDE_CONSOLIDATION_ML = 20.0
+"""A consolidation of about a subsegment: from here on the lung mask is doubted."""
+
 
 def detect(volume: Volume, segmentation: Segmentation, regions: tuple[Region, ...], coverage: Coverage) -> Detection:
     """Return all findings of one volume; each of the 18 labels occurs at least once."""
     labels = np.zeros(segmentation.labels.shape, np.uint8)
     found: tuple[Finding, ...] = ()
     if "lungs" in coverage.evaluated:
-        lesions = find_lesions(volume, segmentation)
-        labels = lesions.labels
-        found = (*lung_measures(regions), *lung_findings(lesions, segmentation, regions, coverage))
+        labels = find_lesions(volume, segmentation)
+        found = (*lung_measures(regions), *lung_findings(labels, segmentation, regions, coverage))
         if not segmentation.has("nodule"):
             found = (*found, *nodule_candidates(volume, labels == NODULE, regions))
     found = (*found, *organ_measures(regions, coverage), *segmented_lesions(volume, segmentation, regions))
     return Detection(
         findings=(*found, *_not_evaluated(found, coverage)),
+        notices=tuple(_notices(found)),
         lesions=Segmentation(labels, segmentation.grid, LESIONS, "lesion-rules 1", _rules_digest()),
     )
 
@@ -52,6 +57,13 @@ def _not_evaluated(found: tuple[Finding, ...], coverage: Coverage) -> tuple[Find
         for entry in vocabulary().labels.values()
         if not entry.is_measurement_only and entry.name not in answered
     )
+
+
+def _notices(found: tuple[Finding, ...]) -> Iterator[Notice]:
+    """A wide consolidation reaches where density rules cannot follow: its lung is larger than its mask."""
+    dense_ml = sum(m.value for finding in found if finding.label == "consolidation" for m in finding.measurements)
+    if dense_ml >= WIDE_CONSOLIDATION_ML:
+        yield Notice(code="lung_beyond_consolidation")
 
 
 @cache

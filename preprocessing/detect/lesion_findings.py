@@ -14,6 +14,8 @@ NODE_SHORT_AXIS_MM = 10.0
 """A lymph node is enlarged from a short axis of 10 mm (RECIST 1.1)."""
 NODULE_PROBABILITY = 0.6
 """A free solid ball is a nodule more often than not; a fixed figure until a trained detector gives its own."""
+SMALLEST_NODULE_MM = 10.0
+"""The rule finds no nodule below this; smaller parts are crumbs of its border."""
 MOST_LESIONS = 20
 """Lesions reported one by one; the largest come first."""
 
@@ -35,7 +37,7 @@ def segmented_lesions(volume: Volume, segmentation: Segmentation, regions: tuple
 
 def nodule_candidates(volume: Volume, nodules: Mask, regions: tuple[Region, ...]) -> tuple[Finding, ...]:
     """One uncertain finding for each free solid nodule of the rule; none found says nothing."""
-    lesions = measure_lesions(nodules & (volume.hu > EDGE_HU), volume, "nodule", smallest_mm=8.0)
+    lesions = measure_lesions(nodules & (volume.hu > EDGE_HU), volume, "nodule", smallest_mm=SMALLEST_NODULE_MM)
     return tuple(_findings(lesions, "lung_nodule", "nodule", Presence.UNCERTAIN, volume, regions))
 
 

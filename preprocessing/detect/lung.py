@@ -6,12 +6,13 @@ absent.
 """
 
 import numpy as np
+from jaxtyping import UInt8
 
 from medomni.reporting.vocabulary import vocabulary
 from medomni.types.finding import Evidence, Finding, Measurement, Presence
 from medomni.types.region import Coverage, Region
 from medomni.types.segmentation import Segmentation
-from preprocessing.detect.masks import CONSOLIDATION, FLUID, OPACITY, LesionMap
+from preprocessing.detect.masks import CONSOLIDATION, FLUID, OPACITY, is_fine_enough
 from preprocessing.detect.sides import SidedLesion, by_side, union_box
 from preprocessing.measure.regions import LUNG_PARTS, LUNGS
 
@@ -31,18 +32,24 @@ VOLUME_NAMES = {"lung_opacity": "opacity_volume", "consolidation": "consolidatio
 
 
 def lung_findings(
-    lesions: LesionMap, segmentation: Segmentation, regions: tuple[Region, ...], coverage: Coverage
+    lesions: UInt8[np.ndarray, "z y x"], segmentation: Segmentation, regions: tuple[Region, ...], coverage: Coverage
 ) -> tuple[Finding, ...]:
     """Findings for opacity, consolidation, pleural fluid and emphysema."""
-    opacity = by_side("lung_opacity", np.isin(lesions.labels, (OPACITY, CONSOLIDATION)), segmentation, regions)
-    consolidation = by_side("consolidation", lesions.labels == CONSOLIDATION, segmentation, regions)
-    fluid = by_side("pleural_effusion", lesions.labels == FLUID, segmentation, regions)
+    opacity = by_side("lung_opacity", np.isin(lesions, (OPACITY, CONSOLIDATION)), segmentation, regions)
+    consolidation = by_side("consolidation", lesions == CONSOLIDATION, segmentation, regions)
+    fluid = by_side("pleural_effusion", lesions == FLUID, segmentation, regions)
+    fluid_and_density = (_fluid_finding(fluid, coverage), _emphysema(regions))
+    if not is_fine_enough(segmentation.grid):
+        return (*(_not_evaluated(label, "resolution_too_low") for label in ("lung_opacity", "consolidation")), *fluid_and_density)
     return (
         _with_zones(_finding(opacity, _rising(opacity.total_ml, OPACITY_HALF_ML)), opacity, regions, segmentation),
         _consolidation(consolidation),
-        _fluid_finding(fluid, coverage),
-        _emphysema(regions),
+        *fluid_and_density,
     )
+
+
+def _not_evaluated(label: str, reason: str) -> Finding:
+    return Finding(id=label.replace("_", "-"), label=label, presence=Presence.NOT_EVALUATED, reason=reason)
 
 
 def _rising(size: float, half: float) -> float:
@@ -71,7 +78,7 @@ def _finding(lesion: SidedLesion, probability: float) -> Finding:
         probability=probability,
         laterality=lesion.laterality,
         measurements=tuple(
-            _volume(VOLUME_NAMES[lesion.label], side, lesion.volume_ml(side), lesion.label, evidence[side].slice_index)
+            _volume(VOLUME_NAMES[lesion.label], side, lesion.volume_ml(side), lesion, evidence[side].slice_index)
             for side in lesion.sides
         ),
         box_mm=union_box([place.box_mm for place in evidence.values() if place.box_mm]),
@@ -79,13 +86,14 @@ def _finding(lesion: SidedLesion, probability: float) -> Finding:
     )
 
 
-def _volume(name: str, place: str, value: float, structure: str, slice_index: int | None = None) -> Measurement:
+def _volume(name: str, place: str, value: float, lesion: SidedLesion, slice_index: int | None = None) -> Measurement:
     """A lesion volume: whole millilitres from 10 mL on, one decimal below."""
     return Measurement(
         name=f"{name}_{'total' if place == 'unknown' else place}",
         value=value,
         unit="mL",
-        structure=structure,
+        structure=lesion.label,
+        crosses_gap=lesion.crosses_gap,
         decimals=0 if value >= 10.0 else 1,
         slice_index=slice_index,
     )
@@ -108,7 +116,7 @@ def _with_zones(finding: Finding, lesion: SidedLesion, regions: tuple[Region, ..
         if side != "unknown" and _is_whole(segmentation, side):
             inside = {zone: ml for zone, ml in lesion.zone_volumes_ml(side, lung).items() if ml >= 0.5}
             zones += inside
-            added += [_volume("opacity_volume", zone, ml, lesion.label) for zone, ml in inside.items()]
+            added += [_volume("opacity_volume", zone, ml, lesion) for zone, ml in inside.items()]
     return finding.model_copy(update={"measurements": (*finding.measurements, *added), "anatomy": tuple(zones)})
 
 
@@ -123,7 +131,7 @@ def _consolidation(lesion: SidedLesion) -> Finding:
     finding = _finding(lesion, _rising(lesion.total_ml, CONSOLIDATION_HALF_ML))
     if finding.presence is not Presence.ABSENT:
         return finding
-    return Finding(id=finding.id, label=finding.label, presence=Presence.NOT_EVALUATED, reason="no_detector")
+    return _not_evaluated(finding.label, "no_detector")
 
 
 def _fluid_finding(fluid: SidedLesion, coverage: Coverage) -> Finding:
@@ -133,9 +141,9 @@ def _fluid_finding(fluid: SidedLesion, coverage: Coverage) -> Finding:
     if finding.presence is not Presence.ABSENT:
         return finding
     if "unknown" in fluid.voxels:
-        return Finding(id=finding.id, label=finding.label, presence=Presence.NOT_EVALUATED, reason="side_unknown")
+        return _not_evaluated(finding.label, "side_unknown")
     if coverage.is_partial:
-        return Finding(id=finding.id, label=finding.label, presence=Presence.NOT_EVALUATED, reason="outside_field_of_view")
+        return _not_evaluated(finding.label, "outside_field_of_view")
     return finding
 
 

@@ -33,6 +33,7 @@ def _lung_measure(regions: tuple[Region, ...], label: str, name: str, source: st
             structure=parts[0].structure,
             decimals=decimals,
             is_lower_bound=source == "volume" and any(r.touches_edge for r in parts),
+            crosses_gap=_crosses_gap(parts, source),
         )
         for side, parts in sides.items()
         if parts and side != "unknown"
@@ -45,6 +46,7 @@ def _lung_measure(regions: tuple[Region, ...], label: str, name: str, source: st
         structure="lungs",
         decimals=decimals,
         is_lower_bound=source == "volume" and any(r.touches_edge for r in lungs),
+        crosses_gap=_crosses_gap(lungs, source),
     )
     return Finding(
         id=label.replace("_", "-"),
@@ -54,6 +56,10 @@ def _lung_measure(regions: tuple[Region, ...], label: str, name: str, source: st
         measurements=(*measurements, total),
         evidence=tuple(Evidence(structure=r.structure, box_mm=r.box_mm, source="segmentation") for r in lungs),
     )
+
+
+def _crosses_gap(regions: Iterable[Region], name: str) -> bool:
+    return any(m.crosses_gap for r in regions for m in r.measurements if m.name == name)
 
 
 def _sum(regions: Iterable[Region], name: str) -> float:

@@ -3,49 +3,51 @@
 Keeps the coarse work in one place: everything after it reads full-size masks and regions only.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 from jaxtyping import UInt8
 
 from medomni.types.segmentation import Segmentation
-from medomni.types.volume import Volume
+from medomni.types.volume import Grid, Volume
 from preprocessing.coarse import CoarseVolume, coarse_volume
 from preprocessing.detect.effusion import find_fluid
 from preprocessing.detect.nodule import find_nodules
 from preprocessing.detect.opacity import find_opacities
 from preprocessing.measure.regions import LUNG_PARTS
-from preprocessing.morphology import Mask3D
+from preprocessing.morphology import Mask3D, grow
 
 LESIONS = {1: "lung_opacity", 2: "consolidation", 3: "pleural_effusion", 4: "nodule"}
 """Labels of the lesion map; a consolidation is part of its opacity and drawn over it."""
 OPACITY, CONSOLIDATION, FLUID, NODULE = LESIONS
+NODULE_RIM_MM = 6.0
+"""Blurred border of a nodule, kept out of the opacities: two coarse voxels and a spicule."""
+COARSEST_SLICE_MM, COARSEST_PIXEL_MM = 5.5, 2.5
+"""Sampling up to which opacities are judged: beyond it partial volume at the diaphragm looked like ground glass."""
 BONE_HU = 200.0
 """Stands in for a bone mask where the segmenter made none."""
 
 
-@dataclass(frozen=True)
-class LesionMap:
-    """Lesion labels on the study's grid and the median CT number of the patient's own aerated lung."""
-
-    labels: UInt8[np.ndarray, "z y x"]
-    lung_median_hu: float
+def is_fine_enough(grid: Grid) -> bool:
+    """Whether the sampling tells an opacity from the partial volume at diaphragm, vessels and fluid."""
+    slice_mm, row_mm, column_mm = grid.spacing_mm
+    return slice_mm <= COARSEST_SLICE_MM and max(row_mm, column_mm) <= COARSEST_PIXEL_MM
 
 
-def find_lesions(volume: Volume, segmentation: Segmentation) -> LesionMap:
-    """Run the rule detectors of lung and pleura."""
+def find_lesions(volume: Volume, segmentation: Segmentation) -> UInt8[np.ndarray, "z y x"]:
+    """Run the rule detectors of lung and pleura; returns lesion labels on the study's grid."""
     coarse = coarse_volume(volume)
     small = coarse.reduce(segmentation.labels)
     right, left, unknown = (_structures(small, segmentation, *LUNG_PARTS[side]) for side in ("right", "left", "unknown"))
-    lungs = right | left | unknown
-    found = find_opacities(coarse, lungs)
     labels = np.zeros(small.shape, np.uint8)
-    labels[found.opacity] = OPACITY
-    labels[found.consolidation] = CONSOLIDATION
+    if is_fine_enough(volume.grid):
+        lungs = right | left | unknown
+        nodules = find_nodules(coarse, lungs)
+        found = find_opacities(coarse, lungs & ~grow(nodules, NODULE_RIM_MM, coarse.spacing_mm))
+        labels[found.opacity] = OPACITY
+        labels[found.consolidation] = CONSOLIDATION
+        labels[nodules] = NODULE
     if not unknown.any():
         labels[_fluid(coarse, small, segmentation, right, left)] = FLUID
-    labels[find_nodules(coarse, lungs) & (labels == 0)] = NODULE
-    return LesionMap(coarse.full.restore(coarse.enlarge(labels)), found.median_hu)
+    return coarse.full.restore(coarse.enlarge(labels))
 
 
 def _fluid(

@@ -16,7 +16,10 @@ EDGE_HU = -400.0
 """Half way between solid tissue and lung: the border of a nodule at half maximum."""
 CORE_MM = 5.0
 """Radius of the ball that the nodule must hold: arteries beyond the hilum are thinner."""
+STUB_MM = 4.0
+"""Radius of the ball that cuts off the stubs of vessels which run into the nodule."""
 SMALLEST_ML = 1.0
+"""Least volume of that core: a ball of 12 mm."""
 AIR_SHARE, WALL_SHARE = 0.65, 0.02
 """Least share of air and largest share of chest wall or mediastinum in the shell 2 to 6 mm around the core.
 
@@ -33,7 +36,7 @@ def find_nodules(coarse: CoarseVolume, lungs: Mask3D) -> Mask3D:
         core = parts[around] == label
         if core.sum() * coarse.voxel_ml >= SMALLEST_ML and _is_free(coarse.hu[around], lungs[around], core):
             whole = grow(core, 2.0 * max(coarse.spacing_mm), coarse.spacing_mm) & (coarse.hu[around] > EDGE_HU)
-            nodules[around] |= whole & lungs[around]
+            nodules[around] |= opening(whole & lungs[around], STUB_MM, coarse.spacing_mm)
     return nodules
 
 

@@ -20,6 +20,8 @@ ABOVE_OWN_LUNG_HU = 150.0
 """An opacity is at least this much denser than the median of the patient's own lung, which rises in expiration."""
 VESSEL_MM = 4.0
 """Radius of the ball that an opacity holds and a vessel beyond the hilum does not (segmental arteries: 5 to 8 mm across)."""
+THIN_MM = 3.0
+"""Up to this slice spacing the opening removes the partial-volume layer at the diaphragm by itself."""
 DENSE_HU = -250.0
 """Upper CT number of ground glass: vessels stay visible in it; above it is consolidation or soft tissue."""
 GROUND_GLASS_SHARE = 0.5
@@ -34,33 +36,41 @@ WALL_ML, WALL_CONTACT = 10.0, 0.3
 
 @dataclass(frozen=True, eq=False)
 class Opacities:
-    """Masks on the coarse grid; consolidation lies inside opacity. ``median_hu`` is the patient's own aerated lung."""
+    """Masks on the coarse grid; consolidation lies inside opacity."""
 
     opacity: Mask3D
     consolidation: Mask3D
-    median_hu: float
 
 
 def find_opacities(coarse: CoarseVolume, lungs: Mask3D) -> Opacities:
     """Return opacity and consolidation inside the lungs; both empty when the lungs are."""
     aerated = lungs & (coarse.hu < -500.0)
     if not aerated.any():
-        return Opacities(np.zeros_like(lungs), np.zeros_like(lungs), 0.0)
+        return Opacities(np.zeros_like(lungs), np.zeros_like(lungs))
     median_hu = float(np.median(coarse.hu[aerated]))
-    dense_lung = lungs & (coarse.hu > max(LOWEST_HU, median_hu + ABOVE_OWN_LUNG_HU))
+    dense_lung = lungs & (coarse.hu > max(LOWEST_HU, median_hu + ABOVE_OWN_LUNG_HU)) & ~_partial_volume(coarse, lungs)
     parts, count = ndimage.label(opening(dense_lung, VESSEL_MM, coarse.spacing_mm))
     kept = [
         label for label, box in enumerate(ndimage.find_objects(parts), start=1) if _is_opacity(coarse, lungs, parts == label, box)
     ]
     opacity = np.isin(parts, kept) if count else np.zeros_like(lungs)
-    return Opacities(opacity, opacity & (coarse.hu > DENSE_HU), median_hu)
+    return Opacities(opacity, opacity & (coarse.hu > DENSE_HU))
+
+
+def _partial_volume(coarse: CoarseVolume, lungs: Mask3D) -> Mask3D:
+    """Lung directly above or below other tissue in thick slices, where a voxel holds both."""
+    if coarse.spacing_mm[0] <= THIN_MM:
+        return np.zeros_like(lungs)
+    tissue = ~lungs & (coarse.hu > DENSE_HU)
+    return np.asarray(lungs & ndimage.binary_dilation(tissue, np.ones((3, 1, 1))))
 
 
 def _is_opacity(coarse: CoarseVolume, lungs: Mask3D, part: Mask3D, box: tuple[slice, ...]) -> bool:
     """Whether one dense part of the lung is an opacity and not a vessel or the hilum."""
     values = coarse.hu[part]
     volume_ml = values.size * coarse.voxel_ml
-    if volume_ml < SMALLEST_ML:
+    is_one_slice = coarse.spacing_mm[0] > THIN_MM and box[0].stop - box[0].start < 2
+    if volume_ml < SMALLEST_ML or is_one_slice:
         return False
     if np.mean(values < DENSE_HU) >= GROUND_GLASS_SHARE:
         return True

@@ -39,6 +39,12 @@ class SidedLesion:
         return sum(self.volume_ml(side) for side in self.voxels)
 
     @property
+    def crosses_gap(self) -> bool:
+        """Whether a slice is missing within the lesion."""
+        slices = np.concatenate([voxels[:, 0] for voxels in self.voxels.values()])
+        return bool(slices.size) and self.grid.crosses_gap(int(slices.min()), int(slices.max()))
+
+    @property
     def sides(self) -> tuple[str, ...]:
         """Sides with a real share of the lesion, right before left."""
         volumes = {side: self.volume_ml(side) for side in self.voxels}

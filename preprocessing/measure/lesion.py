@@ -1,8 +1,9 @@
 """Lesion mask -> its measures as radiologists report them: long and perpendicular short axis on one axial slice.
 
-Conventions: the long axis is the largest extent in any single slice, the short axis the largest extent perpendicular to it in
-that same slice (RECIST 1.1, Eisenhauer 2009); the mean diameter is their mean (Fleischner 2017 for nodules). Extents run
-from outer edge to outer edge of the voxels. A lesion cut by the edge of the volume has lower bounds only.
+Conventions: the long axis is the largest extent in any single slice, the short axis the largest extent perpendicular to
+it in that same slice (RECIST 1.1, Eisenhauer 2009); the mean diameter is their mean (Fleischner 2017 for nodules).
+Extents run from outer edge to outer edge of the voxels; the density is that of the inside, without the blurred border. A
+lesion cut by the edge of the volume has lower bounds only.
 """
 
 from dataclasses import dataclass
@@ -52,12 +53,13 @@ def _lesion(part: Mask, box: tuple[slice, ...], volume: Volume, structure: str) 
     centre = grid.to_world_mm(np.array([index, rows.mean() + box[1].start, columns.mean() + box[2].start]))
     touches_edge = any(s.start == 0 or s.stop == n for s, n in zip(box, grid.shape, strict=True))
     millilitres = float(part.sum(axis=(1, 2)) @ grid.voxel_volumes_ml[box[0]])
+    inside = ndimage.binary_erosion(part, np.ones((1, 3, 3)))
     figures = (
         ("long_diameter", long, "mm", 0),
         ("short_diameter", short, "mm", 0),
         ("mean_diameter", (long + short) / 2, "mm", 0),
         ("volume", millilitres, "mL", 1),
-        ("mean_hu", float(volume.hu[box][part].mean()), "[hnsf'U]", 0),
+        ("mean_hu", float(volume.hu[box][inside if inside.any() else part].mean()), "[hnsf'U]", 0),
     )
     return Lesion(
         measurements=tuple(
@@ -69,6 +71,7 @@ def _lesion(part: Mask, box: tuple[slice, ...], volume: Volume, structure: str) 
                 decimals=decimals,
                 slice_index=index,
                 is_lower_bound=touches_edge and name != "mean_hu",
+                crosses_gap=name == "volume" and grid.crosses_gap(box[0].start, box[0].stop - 1),
             )
             for name, value, unit, decimals in figures
         ),

@@ -61,10 +61,11 @@ def _histograms(volume: Volume, segmentation: Segmentation) -> tuple[Float64[np.
 
 def _region(name: str, histogram: Histogram, voxels: int, box: tuple[slice, ...], grid: Grid) -> Region:
     touches_edge = any(s.start == 0 or s.stop == n for s, n in zip(box, grid.shape, strict=True))
+    crosses_gap = grid.crosses_gap(box[0].start, box[0].stop - 1)
     return Region(
         structure=name,
         voxels=voxels,
-        measurements=tuple(_measurements(name, histogram, touches_edge)),
+        measurements=tuple(_measurements(name, histogram, touches_edge, crosses_gap)),
         box_mm=box_mm(box, grid),
         first_slice=box[0].start,
         last_slice=box[0].stop - 1,
@@ -72,10 +73,10 @@ def _region(name: str, histogram: Histogram, voxels: int, box: tuple[slice, ...]
     )
 
 
-def _measurements(name: str, histogram: Histogram, touches_edge: bool) -> Iterator[Measurement]:
+def _measurements(name: str, histogram: Histogram, touches_edge: bool, crosses_gap: bool) -> Iterator[Measurement]:
     total = float(histogram.sum())
     hu = np.arange(LOWEST_HU, HIGHEST_HU + 1)
-    yield Measurement(name="volume", value=total, unit="mL", structure=name, is_lower_bound=touches_edge)
+    yield Measurement(name="volume", value=total, unit="mL", structure=name, is_lower_bound=touches_edge, crosses_gap=crosses_gap)
     yield Measurement(name="mean_hu", value=float(histogram @ hu) / total, unit="[hnsf'U]", structure=name)
     if name in LUNGS:
         low = 100.0 * float(histogram[hu < LOW_ATTENUATION_HU].sum()) / total

@@ -63,8 +63,10 @@ def scope(volume: Volume, segmentation: Segmentation, regions: tuple[Region, ...
         return Coverage(region="none", not_evaluated=organs), (Notice(code=problem),)
     region = _region(volume, by_name)
     in_view = ORGANS_IN_VIEW.get(region, frozenset())
-    evaluated = _evaluated(by_name, in_view)
+    evaluated = _evaluated(by_name, in_view, volume.grid.is_side_known)
     reasons = {organ: _reason(organ, region, in_view) for organ in anatomy().organs if organ not in evaluated}
+    if "lungs" in evaluated and "pleura" in reasons:
+        reasons["pleura"] = "side_unknown"
     lungs = [r for name, r in by_name.items() if name in LUNGS and r.is_found]
     is_partial = "lungs" in in_view and (not lungs or any(r.touches_edge for r in lungs))
     positions = volume.grid.slice_origins_mm[:, 2]
@@ -119,10 +121,14 @@ def _below_lungs_mm(volume: Volume, lungs: list[Region]) -> float:
     return max(0.0, lowest - float(volume.grid.slice_origins_mm[:, 2].min()))
 
 
-def _evaluated(regions: Mapping[str, Region], in_view: frozenset[str]) -> tuple[str, ...]:
+def _evaluated(regions: Mapping[str, Region], in_view: frozenset[str], is_side_known: bool) -> tuple[str, ...]:
     """Organs that a detector judges or that a segmenter measured."""
     lung_ml = _lung_ml(regions, *LUNG_PARTS)
-    organs = {"lungs", "pleura"} if lung_ml >= LUNG_MIN_ML else set()
+    organs = {"lungs"} if lung_ml >= LUNG_MIN_ML else set()
+    if organs and is_side_known:
+        organs.add("pleura")
+    if "lymph_node" in regions:
+        organs.add("mediastinum")
     measured = {
         anatomy().structures[name].organ for name, region in regions.items() if region.is_found and name in MEASURED_ORGANS
     }

@@ -15,6 +15,7 @@ import numpy as np
 from jaxtyping import Bool, UInt8
 from scipy import ndimage
 
+from medomni.types.notice import Notice, NoticeLevel
 from medomni.types.segmentation import Segmentation
 from medomni.types.volume import Volume
 from preprocessing.coarse import WORKING_MM, CoarseVolume, coarse_volume
@@ -59,6 +60,7 @@ class HuRules:
             grid=volume.grid,
             names=NAMES if volume.grid.is_side_known else SIDELESS_NAMES,
             segmenter=f"{self.name} 1",
+            notices=(Notice(code="lungs_by_density", level=NoticeLevel.INFO),) if right.any() or left.any() else (),
             digest=hashlib.sha256(Path(__file__).read_bytes()).hexdigest(),
         )
 
@@ -104,7 +106,7 @@ def _bone(coarse: CoarseVolume, body: Mask3D) -> Mask3D:
     return np.asarray(sizes_ml[parts] >= 1.0)
 
 
-def _paint(coarse: CoarseVolume, structures: Mapping[int, Mask3D]) -> UInt8[np.ndarray, "z y x"]:
+def _paint(coarse: CoarseVolume, structures: Mapping[int, Mask3D]) -> UInt8[np.ndarray, "full_z full_y full_x"]:
     """Labels at full resolution: coarse structures drawn in order, gas borders by each voxel's own CT number."""
     small = np.zeros(coarse.hu.shape, np.uint8)
     for label, mask in structures.items():

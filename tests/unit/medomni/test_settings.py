@@ -50,9 +50,7 @@ def test_bad_tracking_uri_keeps_its_password_to_itself():
 
 
 def test_misspelt_variable_is_found():
-    assert unknown({"MEDOMNI_THREDS": "2", "MEDOMNI_THREADS": "2", "MEDOMNI_DATA": "x", "PATH": ""}) == (
-        "MEDOMNI_THREDS",
-    )
+    assert unknown({"MEDOMNI_THREDS": "2", "MEDOMNI_THREADS": "2", "MEDOMNI_DATA": "x", "PATH": ""}) == ("MEDOMNI_THREDS",)
 
 
 def test_every_setting_says_what_it_is():

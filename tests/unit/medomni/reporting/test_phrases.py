@@ -13,7 +13,10 @@ from medomni.types.notice import Notice
 
 ROOT = Path(medomni.__file__).parents[1]
 PACKAGES = ("medomni", "preprocessing", "adapters", "evaluation", "app")
-REASONS = "outside_field_of_view not_segmented no_detector no_anatomy_found unusual_image region_not_supported side_unknown"
+REASONS = (
+    "outside_field_of_view not_segmented no_detector no_anatomy_found unusual_image region_not_supported side_unknown "
+    "resolution_too_low"
+)
 
 
 def test_both_banks_have_the_same_keys():
