@@ -90,10 +90,17 @@ def test_free_nodule_is_a_candidate_with_its_diameter():
     assert finding.measurement("mean_diameter").value == pytest.approx(case.nodules[0].diameter_mm, abs=4.0)
 
 
+def test_slices_too_far_apart_leave_opacities_unjudged():
+    detection = _run(factories.small_chest(3, (Placed("lung_opacity", "right", "lower", "severe"),)).volume)
+    for label in ("lung_opacity", "consolidation"):
+        assert _finding(detection, label).reason == "resolution_too_low"
+
+
+@pytest.mark.slow
 def test_unknown_orientation_gives_no_side_anywhere():
-    chest = factories.small_chest(3, (Placed("lung_opacity", "right", "lower", "severe"),))
-    on = factories.grid(chest.volume.grid.shape, chest.volume.grid.spacing_mm, is_side_known=False)
-    detection = _run(Volume(chest.volume.hu, on))
+    case, _ = _detect(24, (Placed("lung_opacity", "right", "lower", "moderate"),))
+    on = factories.grid(case.volume.grid.shape, case.volume.grid.spacing_mm, is_side_known=False)
+    detection = _run(Volume(case.volume.hu, on))
     opacity = _finding(detection, "lung_opacity")
     assert opacity.presence is Presence.PRESENT
     for finding in detection.findings:
