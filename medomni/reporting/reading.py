@@ -72,9 +72,16 @@ def organs(text: str, language: str) -> list[str]:
 
 
 def labels(text: str, language: str) -> dict[str, int]:
-    """The finding labels that a text names, and where."""
-    found = {label: pattern.search(text.lower()) for label, pattern in cues(language).labels.items()}
-    return {label: match.start() for label, match in found.items() if match}
+    """The finding labels that a text names, and where; a name inside a longer one (冠状动脉壁钙化) is no mention of its own."""
+    plain = text.lower()
+    found = [(label, match.span()) for label, pattern in cues(language).labels.items() for match in pattern.finditer(plain)]
+    spans = {span for _, span in found}
+    whole = [(label, span) for label, span in found if not any(_is_inside(span, other) for other in spans)]
+    return {label: start for label, (start, _) in reversed(whole)}
+
+
+def _is_inside(span: tuple[int, int], other: tuple[int, int]) -> bool:
+    return span != other and other[0] <= span[0] and span[1] <= other[1]
 
 
 def noun(label: str, text: str, language: str) -> int | None:

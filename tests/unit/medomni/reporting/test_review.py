@@ -5,6 +5,7 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from medomni.anatomy import anatomy
+from medomni.reporting import reading
 from medomni.reporting.review import review
 from medomni.types.context import ContextFact, FactKind
 from medomni.types.finding import Evidence, Laterality, Presence
@@ -369,3 +370,11 @@ def test_no_draft_of_consistent_findings_raises_anything(found, language):
 def test_the_scope_of_the_shared_coverage_is_the_one_the_tests_assume():
     assert COVERAGE.not_evaluated["liver"] == "outside_field_of_view"
     assert COVERAGE.not_evaluated["mediastinum"] == "no_detector"
+
+
+def test_a_name_inside_a_longer_name_is_no_mention_of_its_own():
+    assert set(reading.labels("可见冠状动脉壁钙化。", "zh")) == {"coronary_artery_wall_calcification"}
+    assert set(reading.labels("冠状动脉壁钙化，主动脉壁钙化。", "zh")) == {
+        "coronary_artery_wall_calcification",
+        "arterial_wall_calcification",
+    }

@@ -57,6 +57,7 @@ def test_ground_glass_is_found_with_side_zone_and_size(side, zone, seed):
     finding = _finding(detection, "lung_opacity")
     assert finding.presence is Presence.PRESENT
     assert finding.laterality is Laterality(side)
+    assert {m.name for f in detection.findings for m in f.measurements} <= set(vocabulary().measurements)
     assert f"{side}_{zone}_zone" in finding.anatomy
     truth_ml = float((case.lesions.mask("lung_opacity").sum(axis=(1, 2)) * case.volume.grid.voxel_volumes_ml).sum())
     assert finding.measurement(f"opacity_volume_{side}").value == pytest.approx(truth_ml, rel=0.15)
