@@ -20,11 +20,13 @@ _SQLITE = "sqlite:///"
 _NOT_A_NAME = re.compile(r"[^A-Za-z0-9_./ -]")
 _SETUP = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_LOGGING_LEVEL": "ERROR",
     "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
 }
-"""MLflow reads these when it is imported: nothing is sent home, nothing unpickled, a dead server costs seconds."""
+"""MLflow reads these when it is imported: nothing is sent home, nothing unpickled, a dead server costs seconds, and stderr
+stays ours."""
 
 
 def log_draft(run: RunRecord, tracking_uri: str) -> str:

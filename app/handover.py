@@ -12,16 +12,12 @@ from pathlib import Path
 from typing import Final
 
 from app.progress import StageWatch
-from medomni.errors import UnsafeDraft
 from medomni.export.fhir import FhirOptions, to_fhir_json
 from medomni.export.html import to_html
 from medomni.export.text import to_text
 from medomni.pipeline import Drafted, Request, overlay
-from medomni.reporting.phrases import notice_text
 from medomni.settings import Settings
 from medomni.types.finding import Presence
-from medomni.types.notice import Notice, NoticeLevel
-from medomni.types.report import Report
 from medomni.types.run import RunNotice, RunRecord
 from preprocessing.nifti import write_nifti
 from preprocessing.screenshot import key_images
@@ -31,29 +27,15 @@ SOFTWARE: Final = ("numpy", "scipy", "pydicom", "torch", "monai", "fhir.resource
 """Packages whose version can change a draft."""
 
 
-def refuse_unsafe(report: Report) -> None:
-    """Let a draft pass that holds no unsafe contradiction.
-
-    Raises:
-        UnsafeDraft: the review found one; the draft must not be written.
-    """
-    unsafe = [notice for notice in report.notices if notice.level is NoticeLevel.UNSAFE]
-    if unsafe:
-        raise UnsafeDraft(
-            "the draft is withheld as unsafe",
-            found=" ".join(words(notice, "en") for notice in unsafe),
-            remedy="correct the input, or report this study without MedOmni",
-        )
-
-
-def write_draft(drafted: Drafted, folder: Path) -> None:
+def write_draft(drafted: Drafted, settings: Settings, folder: Path) -> None:
     """Write the report as JSON, text, HTML and FHIR, and the label map."""
     report = drafted.report
     _write(folder / "report.json", report.model_dump_json(indent=1) + "\n")
     _write(folder / "report.txt", to_text(report))
     images = key_images(drafted.volume, drafted.segmentation, drafted.lesions, report)
     _write(folder / "report.html", to_html(report, images))
-    (folder / "fhir-r4.json").write_bytes(to_fhir_json(report, drafted.study, FhirOptions(recorded=datetime.now(UTC))))
+    how = FhirOptions(recorded=datetime.now(UTC), patient_system=settings.patient_id_system)
+    (folder / "fhir-r4.json").write_bytes(to_fhir_json(report, drafted.study, how))
     labelled = overlay(drafted.segmentation, drafted.lesions)
     write_nifti(labelled.labels, labelled.grid, folder / "segmentation.nii.gz")
 
@@ -83,11 +65,6 @@ def record(drafted: Drafted, request: Request, settings: Settings, watch: StageW
 def write_run(run: RunRecord, folder: Path) -> None:
     """Write ``run.json``, the last file of a draft."""
     _write(folder / RUN_FILE, run.model_dump_json(indent=1) + "\n")
-
-
-def words(notice: Notice, language: str) -> str:
-    """Return a notice as a sentence."""
-    return notice_text(notice, language)
 
 
 def _write(path: Path, text: str) -> None:

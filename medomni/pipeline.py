@@ -65,7 +65,7 @@ class Stages:
     measure: Callable[[Volume, Segmentation], tuple[Region, ...]]
     scope: Callable[[Volume, Segmentation, tuple[Region, ...]], tuple[Coverage, tuple[Notice, ...]]]
     detect: Callable[[Volume, Segmentation, tuple[Region, ...], Coverage], Detection]
-    compare: Callable[[Path, Study], tuple[Prior, tuple[Notice, ...]]]
+    compare: Callable[[Path, Study], tuple[Prior | None, tuple[Notice, ...]]]
 
 
 @dataclass(frozen=True)

@@ -37,6 +37,12 @@ class Settings(Value):
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="warning", description="What MedOmni's own log writes to stderr: debug, info, warning or error."
     )
+    patient_id_system: str = Field(
+        default="",
+        max_length=255,
+        pattern=r"^(urn:oid:[0-2](\.(0|[1-9][0-9]*))+|urn:[a-z0-9][a-z0-9-]+:[!-~]+|https?://[!-~]+)?$",
+        description="URI of the hospital's patient numbers, urn:... or http(s)://...: FHIR then names the patient.",
+    )
 
 
 def load(environment: Mapping[str, str]) -> Settings:

@@ -17,6 +17,13 @@ MAX_ID, MAX_NAME, MAX_DESCRIPTION = 64, 192, 120
 
 _UID = re.compile(r"[0-2](\.(0|[1-9][0-9]*))+")
 _NOT_EQUIPMENT = re.compile(r"[^A-Za-z0-9 ._/+-]")
+_NOT_A_NUMBER_OF_A_PERSON = r"(?!.*\d{6})(?!.*\d{4}[-./]\d{1,2}[-./]\d)"
+EQUIPMENT = re.compile(_NOT_A_NUMBER_OF_A_PERSON + r"[A-Za-z0-9][\w./+-]*( [\w./+-]+){0,5}", re.ASCII)
+"""A machine's name: up to six words, no long number and no date in it."""
+KERNEL = re.compile(_NOT_A_NUMBER_OF_A_PERSON + r"[A-Za-z0-9][\w./+-]{0,15}( [\w.+-]{1,3}){0,2}", re.ASCII)
+"""A reconstruction kernel: one word, and a short number or two behind it ("Br40d 3", "FC 08")."""
+POSITION = re.compile(r"[A-Z]{2,4}")
+"""A patient position, PS3.3 C.7.3.1.1.2."""
 
 
 def token(raw: bytes | None) -> str:
@@ -78,6 +85,29 @@ def is_uid(text: str) -> bool:
 def equipment(raw: bytes | None) -> str:
     """Return a short equipment name or code: letters, digits and " ._/+-" only, at most 40 characters."""
     return " ".join(_NOT_EQUIPMENT.sub(" ", token(raw)[:80]).split())[:40]
+
+
+def equipment_name(raw: bytes | None, people: frozenset[str], rule: re.Pattern[str]) -> str:
+    """Return an equipment name that follows a rule and names none of the people, else ""."""
+    name = equipment(raw)
+    is_plain = token(raw).isascii() and rule.fullmatch(name) is not None
+    return name if is_plain and not is_shared(name, people) else ""
+
+
+def is_shared(name: str, people: frozenset[str]) -> bool:
+    """Whether a name holds a word of the people, also one of four letters or more run together with others."""
+    own, solid = words(name), "".join(re.findall(r"[^\W_]", name.casefold()))
+    return bool(own & people) or any(len(word) >= 4 and word in solid for word in people)
+
+
+def words(text: str) -> frozenset[str]:
+    """Return the words of three letters or more, in small letters.
+
+    Example:
+        >>> sorted(words("SMITH^John_B"))
+        ['john', 'smith']
+    """
+    return frozenset(word for word in re.findall(r"[^\W_]+", text.casefold()) if len(word) >= 3)
 
 
 def text(raw: bytes | None, character_set: bytes | None, limit: int) -> str:

@@ -28,8 +28,6 @@ from preprocessing.slices import SINGLE_FRAME_CT, Slice, frame_bytes, is_lossy, 
 from preprocessing.sources import SourceKind, list_source
 
 DICOMDIR_CLASS = "1.2.840.10008.1.3.10"
-MAX_NAMED = 5
-"""Most file names listed in one notice."""
 MAX_TWINS_COMPARED = 50
 
 
@@ -70,18 +68,18 @@ def open_study(source: Path) -> Study:
         notices = [*_file_notices(files, listing.left_out), *_series_notices(stacks, chosen), *arranged.notices]
         notices += [*_twin_notices(contents, arranged), *uids.notices]
     first = arranged.slices[0].header
-    person = identity.person_of(first)
+    person, equipment = identity.person_of(first), identity.equipment_of(first)
     return Study(
         source_name=where,
         identity=identity.identity_of(first, uids.study, uids.series, uids.frame),
-        acquisition=identity.acquisition_of(arranged.slices, arranged.tilt_deg),
+        acquisition=identity.acquisition_of(arranged.slices, arranged.tilt_deg, equipment),
         series=summaries(stacks, chosen, files.left_out),
         frames=frames,
         grid=arranged.grid,
         sex=person.sex,
         age_years=person.age_years,
         descriptions=identity.descriptions_of(first),
-        notices=(*notices, *_content_notices(arranged.slices), *person.notices),
+        notices=(*notices, *_content_notices(arranged.slices), *equipment.notices, *person.notices),
     )
 
 
@@ -219,7 +217,7 @@ class _Uids:
 def _file_notices(files: _Files, links: int) -> list[Notice]:
     notices = []
     if files.unreadable:
-        notices.append(_warn("files_not_read", count=str(len(files.unreadable)), names=_named(files.unreadable)))
+        notices.append(_warn("files_not_read", count=str(len(files.unreadable))))
     if links:
         notices.append(_tell("special_files_left_out", count=str(links)))
     localizers = sum(x.reason == "localizer" for x in files.left_out)
@@ -234,12 +232,6 @@ def _series_notices(stacks: list[Stack], chosen: Stack) -> list[Notice]:
     if len(stacks) == 1:
         return []
     return [_tell("several_series", count=str(len(stacks)), images=str(len(chosen.slices)))]
-
-
-def _named(unreadable: list[tuple[Item, str]]) -> str:
-    listed = ", ".join(item.name for item, _ in unreadable[:MAX_NAMED])
-    more = len(unreadable) - MAX_NAMED
-    return f"{listed} +{more}" if more > 0 else listed
 
 
 def _twin_notices(contents: Contents, arranged: Arranged) -> list[Notice]:

@@ -8,13 +8,13 @@ program to do is noted and changes nothing. A fact's span encloses the words tha
 
 import hashlib
 import re
-from dataclasses import dataclass
 from functools import cache
 
 from medomni.reporting.lexicon import lexicon
 from medomni.types.context import ContextFact, FactKind, PatientContext
 from medomni.types.study import Study
-from preprocessing.history_amounts import Amount, amounts
+from preprocessing.history_amounts import amounts
+from preprocessing.history_clause import NEAR, SEGMENT_END, Clause, amount_of, clause_end
 from preprocessing.history_marks import (
     WORD_END,
     WORD_START,
@@ -27,30 +27,10 @@ from preprocessing.history_marks import (
     fold,
     instruction_marks,
 )
+from preprocessing.history_reach import CAN_BE_ASKED, is_asked, is_negated, is_others, is_unknown
 
-CLAUSE_END = re.compile(r"[;!\n。；！]|\.(?!\d)|(?<=[^\s(（/])[?？]")
-SEGMENT_END = re.compile(r"[,，]")
-NEAR = 24
-"""Characters within which a side or a trailing cue still belongs to a term: about four English words."""
 NEAR_ZH = 4
 LONGEST_CLAUSE = 600
-CAN_BE_ASKED = (FactKind.CONDITION, FactKind.MALIGNANCY)
-
-
-@dataclass(frozen=True)
-class Clause:
-    """One clause with what was found in it. ``is_question`` says that it ends with a question mark."""
-
-    text: str
-    start: int
-    concepts: tuple[Mark, ...]
-    cues: tuple[Mark, ...]
-    amounts: tuple[Amount, ...]
-    is_question: bool
-
-    def between(self, start: int, end: int) -> str:
-        """The text between two offsets of the folded text."""
-        return self.text[start - self.start : end - self.start]
 
 
 def understand(history: str, study: Study) -> PatientContext:
@@ -108,7 +88,7 @@ def _clause_ends(text: str) -> list[int]:
     """Where clauses end; one that runs on is cut, so that the work stays linear in the length of the text."""
     ends: list[int] = []
     start = 0
-    for end in [*(match.end() for match in CLAUSE_END.finditer(text)), len(text)]:
+    for end in [*(match.end() for match in clause_end().finditer(text)), len(text)]:
         ends.extend(range(start + LONGEST_CLAUSE, end, LONGEST_CLAUSE))
         ends.append(end)
         start = end
@@ -123,18 +103,18 @@ def _holds(clause: Clause, marks: list[Mark]) -> bool:
 def _facts(clause: Clause, folded: Folded) -> list[ContextFact]:
     facts = []
     for index, mark in enumerate(clause.concepts):
-        if _is_others(clause, mark):
+        if is_others(clause, mark) or is_unknown(clause, index):
             continue
         concept = lexicon().concepts[mark.text]
-        is_asked = concept.kind in CAN_BE_ASKED and _is_asked(clause, index)
+        asked = concept.kind in CAN_BE_ASKED and is_asked(clause, index)
         start, end = folded.span(mark.start, mark.end)
         facts.append(
             ContextFact(
                 concept=mark.text,
-                kind=FactKind.QUESTION if is_asked else concept.kind,
+                kind=FactKind.QUESTION if asked else concept.kind,
                 start=start,
                 end=end,
-                is_negated=not is_asked and _is_negated(clause, index),
+                is_negated=not asked and is_negated(clause, index),
                 laterality=_laterality(clause, index),
                 detail=_detail(clause, index),
             )
@@ -142,65 +122,12 @@ def _facts(clause: Clause, folded: Folded) -> list[ContextFact]:
     return facts
 
 
-def _is_others(clause: Clause, mark: Mark) -> bool:
-    """Whether the clause speaks of a relative, or of what may happen."""
-    speaker = ""
-    for cue in clause.cues:
-        if cue.start >= mark.start:
-            break
-        for kind in ("family", "hypothetical", "patient"):
-            speaker = kind if kind in cue.kinds else speaker
-    if speaker in ("family", "hypothetical"):
-        return True
-    after = [cue for cue in clause.cues if mark.end <= cue.start <= mark.end + NEAR and "family" in cue.kinds]
-    return any(not SEGMENT_END.search(clause.between(mark.end, cue.start)) for cue in after) and speaker != "patient"
-
-
-def _is_negated(clause: Clause, index: int) -> bool:
-    return _reaches(clause, index, "negation_before") or _follows(clause, index, "negation_after")
-
-
-def _is_asked(clause: Clause, index: int) -> bool:
-    mark = clause.concepts[index]
-    before = clause.between(max(clause.start, mark.start - 3), mark.start)
-    is_last = index == len(clause.concepts) - 1
-    ends_asked = clause.is_question and is_last and len(clause.text) - (mark.end - clause.start) <= NEAR_ZH
-    is_marked = before.rstrip().endswith(("?", "？"))
-    return is_marked or ends_asked or _reaches(clause, index, "question_before") or _follows(clause, index, "question_after")
-
-
-def _reaches(clause: Clause, index: int, kind: str) -> bool:
-    """Whether a cue of that kind stands before the term and nothing between them stops its reach."""
-    mark = clause.concepts[index]
-    cue = next((cue for cue in reversed(clause.cues) if cue.end <= mark.start and cue.kinds & {kind, "ends"}), None)
-    if cue is None or kind not in cue.kinds:
-        return False
-    if not SEGMENT_END.search(clause.between(cue.end, mark.start)):
-        return True
-    if not cue.text.isascii() or _amount_of(clause, index):
-        return False
-    first = next((other for other in clause.concepts if other.start >= cue.end), mark)
-    if SEGMENT_END.search(clause.between(cue.end, first.start)):
-        return False
-    kinds = [lexicon().concepts[other.text].kind for other in (first, mark)]
-    return kinds[0] is kinds[1]
-
-
-def _follows(clause: Clause, index: int, kind: str) -> bool:
-    """Whether a cue of that kind stands close behind the term, in the same segment and before the next term."""
-    mark, stop = clause.concepts[index], _next_start(clause, index)
-    for cue in clause.cues:
-        if mark.end <= cue.start <= min(mark.end + NEAR, stop) and kind in cue.kinds:
-            return not SEGMENT_END.search(clause.between(mark.end, cue.start))
-    return False
-
-
 def _laterality(clause: Clause, index: int) -> str:
     mark = clause.concepts[index]
     earlier = clause.concepts[index - 1].end if index else clause.start
     sides = [cue for cue in clause.cues if cue.kinds & {"left", "right", "bilateral"}]
     before = [c for c in sides if earlier <= c.start and c.end <= mark.start and mark.start - c.end <= _near(c)]
-    after = [c for c in sides if mark.end <= c.start < _next_start(clause, index) and _is_closest(clause, index, c)]
+    after = [c for c in sides if mark.end <= c.start < clause.next_start(index) and _is_closest(clause, index, c)]
     near = [c for c in before[-1:] if not SEGMENT_END.search(clause.between(c.end, mark.start))] + after[:1]
     return next(iter(near[0].kinds & {"left", "right", "bilateral"})) if near else ""
 
@@ -209,7 +136,7 @@ def _is_closest(clause: Clause, index: int, cue: Mark) -> bool:
     """Whether a side behind a term belongs to it and not to the next term, before which it stands."""
     distance = cue.start - clause.concepts[index].end
     is_last = index + 1 == len(clause.concepts)
-    return distance <= _near(cue) and (is_last or distance <= _next_start(clause, index) - cue.end)
+    return distance <= _near(cue) and (is_last or distance <= clause.next_start(index) - cue.end)
 
 
 def _near(cue: Mark) -> int:
@@ -217,43 +144,8 @@ def _near(cue: Mark) -> int:
 
 
 def _detail(clause: Clause, index: int) -> str:
-    amount = _amount_of(clause, index)
+    amount = amount_of(clause, index)
     return amount.detail if amount else ""
-
-
-def _amount_of(clause: Clause, index: int) -> Amount | None:
-    """The amount that belongs to a term: the first one behind it, else one directly before it ("3 weeks of cough")."""
-    mark = clause.concepts[index]
-    fitting = [amount for amount in clause.amounts if _fits(amount, mark.text)]
-    behind = [amount for amount in fitting if mark.end <= amount.start < _next_start(clause, index)]
-    if behind and _owns(clause, index, behind[0]):
-        return behind[0]
-    earlier = clause.concepts[index - 1].end if index else clause.start
-    ahead = [amount for amount in fitting if earlier <= amount.start and amount.end <= mark.start]
-    if ahead and index and _fits(ahead[-1], clause.concepts[index - 1].text) and _owns(clause, index - 1, ahead[-1]):
-        return None
-    if ahead and mark.start - ahead[-1].end <= NEAR:
-        gap = clause.between(ahead[-1].end, mark.start)
-        return None if SEGMENT_END.search(gap) else ahead[-1]
-    return None
-
-
-def _owns(clause: Clause, index: int, amount: Amount) -> bool:
-    """Whether a term owns the amount behind it: it is near, and no comma parts it from the term but not from the next."""
-    mark, is_last = clause.concepts[index], index + 1 == len(clause.concepts)
-    is_parted = bool(SEGMENT_END.search(clause.between(mark.end, amount.start)))
-    is_next_apart = is_last or bool(SEGMENT_END.search(clause.between(amount.end, _next_start(clause, index))))
-    return amount.start - mark.end <= NEAR and (not is_parted or is_next_apart)
-
-
-def _fits(amount: Amount, concept: str) -> bool:
-    if amount.unit == "pack_years":
-        return concept in ("smoking", "former_smoker")
-    return concept == "weight_loss" if amount.unit in ("kg", "percent") else True
-
-
-def _next_start(clause: Clause, index: int) -> int:
-    return clause.concepts[index + 1].start if index + 1 < len(clause.concepts) else clause.start + len(clause.text)
 
 
 def _stated_sex(clauses: list[Clause]) -> str:

@@ -164,4 +164,4 @@ def _instruction_pattern() -> re.Pattern[str]:
     characters = "|".join(re.escape(t).replace(r"\.\.\.", WILD) for t in known.zh)
     marks = "|".join(re.escape(marker) for marker in known.markers)
     roles = "|".join(re.escape(role) for role in known.roles)
-    return re.compile(rf"{WORD_START}(?:{latin}){WORD_END}|{characters}|{marks}|(?:^|\n)[ \t]{{0,8}}(?:{roles})")
+    return re.compile(rf"{WORD_START}(?:{latin}){WORD_END}|{characters}|{marks}|(?:^|[.!?;\n。！？；])[ \t]{{0,8}}(?:{roles})")

@@ -5,7 +5,8 @@ that the same study always gets the same one.
 """
 
 import hashlib
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
 from datetime import date
 
 from medomni.types.notice import Notice, NoticeLevel
@@ -15,7 +16,28 @@ from preprocessing.header import Header
 from preprocessing.slices import Slice, is_lossy
 
 MAX_AGE = 130
-_NO_CONTRAST = frozenset({"NONE", "NO", "N", "NATIVE", "WITHOUT", "UNENHANCED", "NON-CONTRAST", "NON CONTRAST", "NO CONTRAST"})
+_NO_CONTRAST = frozenset({
+    "NONE", "NO", "N", "NATIVE", "WITHOUT", "UNENHANCED", "NON-CONTRAST", "NON CONTRAST", "NO CONTRAST",
+    "0", "无", "平扫", "不用", "未用"})  # fmt: skip
+
+
+_NAMING = (
+    tags.PATIENT_NAME, tags.PATIENT_ID, tags.OTHER_PATIENT_NAMES, tags.OTHER_PATIENT_IDS, tags.BIRTH_DATE,
+    tags.ACCESSION_NUMBER, tags.REFERRING_PHYSICIAN,
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Equipment:
+    """The names and codes of machine and protocol that a report may show, and a notice when some were left out."""
+
+    body_part: str
+    image_type: tuple[str, ...]
+    patient_position: str
+    manufacturer: str
+    model: str
+    kernel: str
+    notices: tuple[Notice, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -61,21 +83,56 @@ def descriptions_of(header: Header) -> tuple[str, ...]:
     return tuple(text for text in found if text)
 
 
-def acquisition_of(slices: tuple[Slice, ...], tilt_deg: float) -> Acquisition:
-    """Return how the series was acquired; ``tilt_deg`` is measured from the positions."""
+def equipment_of(header: Header) -> Equipment:
+    """Return the machine's names and settings, without any that could be a person's: those get a notice."""
+    values, people = header.values, _words(header, *_NAMING)
+    named = people | _words(header, tags.INSTITUTION_NAME)
+    left_out = []
+
+    def accepted(tag: int, tag_name: str, rule: re.Pattern[str], names: frozenset[str] = named) -> str:
+        found = attributes.equipment_name(values.get(tag), names, rule)
+        if not found and attributes.token(values.get(tag)):
+            left_out.append(tag_name)
+        return found
+
+    types = tuple(
+        attributes.equipment(part.encode("latin-1", "replace")) for part in attributes.tokens(values.get(tags.IMAGE_TYPE))
+    )
+    parts = Equipment(
+        # a hospital may be named after a body part
+        body_part=accepted(tags.BODY_PART, "BodyPartExamined", attributes.EQUIPMENT, people),
+        image_type=tuple(part for part in types[:6] if not attributes.is_shared(part, people)),
+        patient_position=accepted(tags.PATIENT_POSITION, "PatientPosition", attributes.POSITION, people),
+        manufacturer=accepted(tags.MANUFACTURER, "Manufacturer", attributes.EQUIPMENT),
+        model=accepted(tags.MODEL_NAME, "ManufacturerModelName", attributes.EQUIPMENT),
+        kernel=accepted(tags.KERNEL, "ConvolutionKernel", attributes.KERNEL),
+    )
+    notice = Notice(code="equipment_text_left_out", level=NoticeLevel.INFO, fields={"tags": ", ".join(left_out)})
+    return replace(parts, notices=(notice,) if left_out else ())
+
+
+def _words(header: Header, *named: int) -> frozenset[str]:
+    """The words of attributes that name people or places."""
+    values, character_set = header.values, header.values.get(tags.CHARACTER_SET)
+    texts = (attributes.text(values.get(tag), character_set, attributes.MAX_NAME) for tag in named)
+    return attributes.words(" ".join(texts))
+
+
+def acquisition_of(slices: tuple[Slice, ...], tilt_deg: float, equipment: Equipment) -> Acquisition:
+    """Return how the series was acquired; ``tilt_deg`` is measured from the positions, ``equipment`` was cleared of names."""
     header = slices[0].header
     values = header.values
     dose = attributes.double(values.get(tags.CTDI_VOL), header.is_little_endian)
     return Acquisition(
-        body_part=attributes.equipment(values.get(tags.BODY_PART)),
-        image_type=tuple(attributes.equipment(part.encode()) for part in attributes.tokens(values.get(tags.IMAGE_TYPE))[:6]),
-        patient_position=attributes.equipment(values.get(tags.PATIENT_POSITION)),
-        manufacturer=attributes.equipment(values.get(tags.MANUFACTURER)),
-        model=attributes.equipment(values.get(tags.MODEL_NAME)),
+        body_part=equipment.body_part,
+        image_type=equipment.image_type,
+        patient_position=equipment.patient_position,
+        manufacturer=equipment.manufacturer,
+        model=equipment.model,
         slice_thickness_mm=_within(attributes.number(values.get(tags.SLICE_THICKNESS)), 100),
         kvp=_within(attributes.number(values.get(tags.KVP)), 500),
-        kernel=attributes.equipment(values.get(tags.KERNEL)),
-        contrast=contrast_of(values.get(tags.CONTRAST_AGENT), values.get(tags.CONTRAST_ROUTE)),
+        kernel=equipment.kernel,
+        contrast=contrast_of(values.get(tags.CONTRAST_AGENT), values.get(tags.CONTRAST_ROUTE), values.get(tags.CHARACTER_SET)),
         ctdi_vol_mgy=_within(dose, 1000),
         gantry_tilt_deg=round(tilt_deg, 1) if tilt_deg >= 0.5 else None,
         transfer_syntax_uid=header.transfer_syntax_uid,
@@ -84,17 +141,25 @@ def acquisition_of(slices: tuple[Slice, ...], tilt_deg: float) -> Acquisition:
     )
 
 
-def contrast_of(agent: bytes | None, route: bytes | None) -> Contrast:
+def contrast_of(agent: bytes | None, route: bytes | None, character_set: bytes | None = None) -> Contrast:
     """Return what agent and route say; an agent without a route is OTHER, and silence is NOT_STATED."""
     name, way = attributes.token(agent).upper(), attributes.token(route).upper()
     if not name and not way:
         return Contrast.NOT_STATED
-    if name in _NO_CONTRAST or (not name and way in _NO_CONTRAST):
+    if _says_none(agent, character_set) if name else _says_none(route, character_set):
         return Contrast.NONE
     words = f" {name} {way} ".replace("/", " ").replace("&", " ").replace("+", " ").replace("_", " ")
     if "INTRAVEN" in words or " IV " in words or " I.V. " in words:
         return Contrast.INTRAVENOUS
     return Contrast.ORAL if "ORAL" in words or " PO " in words else Contrast.OTHER
+
+
+def _says_none(raw: bytes | None, character_set: bytes | None) -> bool:
+    """Whether a value denies contrast; Chinese headers often forget to state their character set."""
+    told = (raw or b"").strip(b" \0\t\r\n")
+    stated = attributes.text(told, character_set, attributes.MAX_ID)
+    read = [stated, told.decode("utf-8", "replace"), told.decode("gb18030", "replace")]
+    return any(text.strip().upper() in _NO_CONTRAST for text in read)
 
 
 def person_of(header: Header) -> Person:

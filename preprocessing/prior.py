@@ -7,19 +7,16 @@ Knows nothing about what the earlier study showed.
 from datetime import date
 from pathlib import Path
 
-from pydantic import ValidationError
-
-from medomni.errors import BadInput
-from medomni.export.strict_json import read_json
+from medomni.export.report_file import read_report
 from medomni.pipeline import study_key
 from medomni.types.notice import Notice, NoticeLevel
-from medomni.types.report import Prior, Report
+from medomni.types.report import Prior
 from medomni.types.study import Identity, Study
 from preprocessing.dicom import open_study
 
 
-def compare(prior: Path, study: Study) -> tuple[Prior, tuple[Notice, ...]]:
-    """Return what the study is compared with, and what about the comparison is not certain.
+def compare(prior: Path, study: Study) -> tuple[Prior | None, tuple[Notice, ...]]:
+    """Return what the study is compared with, and what about the comparison is not certain; a study is not its own prior.
 
     Raises:
         BadInput: the earlier study or report cannot be read.
@@ -27,10 +24,10 @@ def compare(prior: Path, study: Study) -> tuple[Prior, tuple[Notice, ...]]:
     if prior.suffix.lower() == ".json":
         return _compare_report(prior, study)
     earlier = open_study(prior)
-    notices: tuple[Notice, ...] = (_same_study(),) if study_key(earlier) == study_key(study) else ()
+    if study_key(earlier) == study_key(study):
+        return None, (_same_study(),)
     days = days_between(earlier.identity.study_date, study.identity.study_date)
-    if days is None:
-        notices += (Notice(code="prior_undated", level=NoticeLevel.WARNING),)
+    notices = (Notice(code="prior_undated", level=NoticeLevel.WARNING),) if days is None else ()
     value = Prior(kind="study", days_before=days, is_same_patient=is_same_patient(earlier.identity, study.identity))
     return value, notices
 
@@ -59,19 +56,10 @@ def is_same_patient(one: Identity, other: Identity) -> bool | None:
     return None
 
 
-def _compare_report(path: Path, study: Study) -> tuple[Prior, tuple[Notice, ...]]:
+def _compare_report(path: Path, study: Study) -> tuple[Prior | None, tuple[Notice, ...]]:
     """A report.json states no date and no patient, so both stay unknown and the draft says so."""
-    try:
-        report = Report.model_validate(read_json(path))
-    except ValidationError as error:
-        raise BadInput(
-            "is no report of MedOmni",
-            found=f"{error.error_count()} fields do not fit",
-            remedy="give the report.json or the CT study of the earlier examination",
-            where=path.name,
-        ) from None
-    if report.provenance.study_key == study_key(study):
-        return Prior(kind="report", is_same_patient=True), (_same_study(),)
+    if read_report(path).provenance.study_key == study_key(study):
+        return None, (_same_study(),)
     undated = Notice(code="prior_undated", level=NoticeLevel.WARNING)
     return Prior(kind="report"), (undated,)
 

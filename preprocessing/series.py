@@ -90,7 +90,7 @@ def _class_reason(sop_class: str) -> str:
 
 
 def require_one_patient(slices: list[Slice], where: str) -> None:
-    """Refuse images of several patients or several studies; identifiers are masked.
+    """Refuse images of several patients or several studies; the message tells how many images each has, and no identifier.
 
     Raises:
         BadInput: more than one PatientID (or, without one, PatientName) or more than one StudyInstanceUID.
@@ -98,18 +98,20 @@ def require_one_patient(slices: list[Slice], where: str) -> None:
     by_id = Counter(s.token(tags.PATIENT_ID) for s in slices)
     people = by_id if by_id.get("", 0) < len(slices) else Counter(s.token(tags.PATIENT_NAME) for s in slices)
     if len(people) > 1:
-        found = ", ".join(f"{mask(name)} ({count} images)" for name, count in sorted(people.items())[:4])
-        raise BadInput(f"images of {len(people)} patients", found=found, remedy="give one patient's study at a time", where=where)
+        found = f"{len(people)} patients: {_shares(people)}"
+        raise BadInput("mixes patients", found=found, remedy="give one patient's study at a time", where=where)
     studies = Counter(s.token(tags.STUDY_UID) for s in slices)
     if len(studies) > 1:
-        found = ", ".join(f"{count} images" for _, count in sorted(studies.items())[:4])
-        raise BadInput(f"images of {len(studies)} studies", found=found, remedy="give one study at a time", where=where)
+        found = f"{len(studies)} studies: {_shares(studies)}"
+        raise BadInput("mixes studies", found=found, remedy="give one study at a time", where=where)
 
 
-def mask(identifier: str) -> str:
-    """Return an identifier's first letter and length: enough to tell two apart on the spot, not to know a patient."""
-    first = identifier[:1] if identifier[:1].isalnum() else "?"
-    return f"{first}*** of {len(identifier)} characters" if identifier else "no identifier"
+def _shares(counts: Counter[str]) -> str:
+    """How many images each has, the fewest first: "95 and 98 images"."""
+    ordered = [str(count) for count in sorted(counts.values())]
+    if len(ordered) > 4:
+        return f"{ordered[0]} to {ordered[-1]} images each"
+    return f"{', '.join(ordered[:-1])} and {ordered[-1]} images"
 
 
 def stacks_of(slices: list[Slice]) -> list[Stack]:

@@ -47,7 +47,7 @@ def draft(
 
     Writes report.json, report.txt, report.html, fhir-r4.json, segmentation.nii.gz and run.json into DIR, or nothing.
     """
-    from app import atomic, handover, wiring
+    from app import atomic, handover, release, wiring
     from app.progress import StageWatch
     from medomni.pipeline import Request, draft_report
 
@@ -59,9 +59,9 @@ def draft(
     stages = wiring.stages(segmenter, settings, is_bundle_trusted=trust_bundle)
     with StageWatch(is_quiet=quiet) as watch, atomic.new_folder(out, replace=force) as folder:
         drafted = draft_report(request, stages, watch)
-        handover.refuse_unsafe(drafted.report)
+        release.refuse_unsafe(drafted.report.notices)
         with watch.stage("write"):
-            handover.write_draft(drafted, folder)
+            handover.write_draft(drafted, settings, folder)
         run = handover.record(drafted, request, settings, watch, folder)
         handover.write_run(run, folder)
     if track:
@@ -106,7 +106,7 @@ def _track(run: "RunRecord", uri: str) -> None:
 
 
 def _summary(out: Path, report: "Report", run: "RunRecord") -> dict[str, object]:
-    from app import handover
+    from medomni.reporting.phrases import notice_text
     from medomni.types.report import SectionName
 
     impression = report.sections.get(SectionName.IMPRESSION)
@@ -114,7 +114,7 @@ def _summary(out: Path, report: "Report", run: "RunRecord") -> dict[str, object]
         "out": str(out),
         "impression": [sentence.text for sentence in impression.sentences] if impression else [],
         "notices": [
-            {"code": notice.code, "level": notice.level, "text": handover.words(notice, report.language)}
+            {"code": notice.code, "level": notice.level, "text": notice_text(notice, report.language)}
             for notice in report.notices
         ],
         "run": run.model_dump(mode="json"),
@@ -123,13 +123,14 @@ def _summary(out: Path, report: "Report", run: "RunRecord") -> dict[str, object]
 
 def _summary_text(out: Path, report: "Report", run: "RunRecord") -> str:
     from app import handover
+    from medomni.reporting.phrases import notice_text
     from medomni.types.report import SectionName
 
     impression = report.sections.get(SectionName.IMPRESSION)
     lines = [impression.heading, *(f"  {sentence.text}" for sentence in impression.sentences)] if impression else []
     if report.notices:
         lines += ["", {"en": "Notices", "zh": "提示"}[report.language]]
-        lines += [f"  [{notice.level}] {handover.words(notice, report.language)}" for notice in report.notices]
+        lines += [f"  [{notice.level}] {notice_text(notice, report.language)}" for notice in report.notices]
     lines += ["", *(str(out / name) for name in run.files), str(out / handover.RUN_FILE)]
     lines += [f"{run.cpu_seconds:.1f} CPU-seconds, peak {run.peak_mib:.0f} MiB"]
     return "\n".join(lines)

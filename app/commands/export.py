@@ -1,7 +1,7 @@
 """``medomni export``: a report.json in, one document for another program or person out."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -9,13 +9,12 @@ from app import options
 from app.options import Force, Json
 
 if TYPE_CHECKING:
+    from medomni.settings import Settings
     from medomni.types.report import Report
     from medomni.types.study import Study
 
-Kind = Literal["fhir-r4", "html", "text"]
-
 Document = Annotated[Path, typer.Argument(metavar="FILE", help="A report.json; with --check, a FHIR bundle.")]
-To = Annotated[Kind | None, typer.Option("--to", help="What to write.")]
+To = Annotated[str | None, typer.Option("--to", metavar="NAME", help="What to write: fhir-r4, html, text or an installed one.")]
 Out = Annotated[Path | None, typer.Option("--out", metavar="PATH", help="File to write.")]
 StudyPath = Annotated[
     Path | None,
@@ -34,16 +33,19 @@ def export(
     as_json: Json = False,
 ) -> None:
     """Write a report.json as FHIR, HTML or text; or check a FHIR bundle."""
-    from app import atomic, wiring
+    from app import atomic, release, wiring
+    from medomni.export.report_file import read_report
 
-    wiring.start()
+    settings = wiring.start()
     if check:
         _check(document, as_json=as_json)
         return
     if to is None or out is None:
         raise typer.BadParameter("--to and --out are needed (or --check)")
+    _require_exporter(to)
     report = read_report(document)
-    data = _render(report, to, _study_of(report, study, document))
+    release.require_safe_draft(report, document.name)
+    data = _written(report, to, _study_of(report, study, document), settings)
     with atomic.new_file(out, replace=force) as file:
         file.write_bytes(data)
     if to == "fhir-r4" and study is None:
@@ -54,28 +56,12 @@ def export(
         options.answer(str(out))
 
 
-def read_report(path: Path) -> "Report":
-    """Return the report of a report.json.
+def _require_exporter(name: str) -> None:
+    from medomni.plugins import Group, names
 
-    Raises:
-        BadInput: the file is no JSON that can be trusted, or no report.
-    """
-    from pydantic import ValidationError
-
-    from medomni.errors import BadInput
-    from medomni.export.strict_json import read_json
-    from medomni.types.report import Report
-
-    try:
-        return Report.model_validate(read_json(path))
-    except ValidationError as error:
-        field = ".".join(str(part) for part in error.errors()[0]["loc"])[:80]
-        raise BadInput(
-            "is no report of MedOmni",
-            found=f"{error.error_count()} fields do not fit, first {field or 'the whole'}",
-            remedy="give the report.json that `medomni draft` wrote",
-            where=path.name,
-        ) from None
+    if name not in names(Group.EXPORTERS):
+        known = ", ".join(names(Group.EXPORTERS))
+        raise typer.BadParameter(f"no exporter is called {name[:40]!r}; installed: {known}", param_hint="--to")
 
 
 def _study_of(report: "Report", source: Path | None, document: Path) -> "Study | None":
@@ -97,20 +83,12 @@ def _study_of(report: "Report", source: Path | None, document: Path) -> "Study |
     return study
 
 
-def _render(report: "Report", to: Kind, study: "Study | None") -> bytes:
+def _written(report: "Report", to: str, study: "Study | None", settings: "Settings") -> bytes:
     from datetime import UTC, datetime
 
-    from medomni.export.fhir import FhirOptions, to_fhir_json
-    from medomni.export.html import to_html
-    from medomni.export.text import to_text
+    from medomni.export.exporters import ExportOptions, export
 
-    match to:
-        case "fhir-r4":
-            return to_fhir_json(report, study, FhirOptions(recorded=datetime.now(UTC)))
-        case "html":
-            return to_html(report, ()).encode()
-        case "text":
-            return to_text(report).encode()
+    return export(to, report, study, ExportOptions(datetime.now(UTC), settings.patient_id_system))
 
 
 def _check(path: Path, *, as_json: bool) -> None:

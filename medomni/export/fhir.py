@@ -3,7 +3,7 @@
     Report, Study -> Patient, Device, ImagingStudy, Observations, DiagnosticReport, Provenance
 
 The report leaves as ``preliminary``, never as ``final``: only a person signs. Patient, Device and ImagingStudy are created
-only where missing; the draft's own resources replace an earlier draft of the same images, never anything signed.
+only where missing, and a Patient only where it is known whose number the header states; the draft's own resources replace an earlier draft of the same images, never anything signed.
 ``fhir.resources`` validates the result; ``medomni.export.fhir_check`` checks the rest.
 """
 
@@ -84,8 +84,8 @@ def _bundle(case: FhirCase) -> JsonObject:
 
 
 def _entries(case: FhirCase) -> Iterator[JsonObject]:
-    if case.study:
-        yield patient_entry(case, case.study)
+    if case.study and case.patient_token:
+        yield patient_entry(case, case.study, case.patient_token)
     yield device_entry(case)
     if case.study:
         yield imaging_study_entry(case, case.study)
@@ -124,11 +124,11 @@ def _report_entry(case: FhirCase) -> JsonObject:
 
 
 def _exam_code(report: Report) -> Code:
-    """Return the LOINC code of the examination; "without contrast" only when the header says so."""
+    """Return the LOINC code of the examination; with or without contrast only when the header says so."""
     if report.coverage.region != "chest":
         return code("exams", "other")
-    is_plain = report.acquisition.contrast is Contrast.NONE
-    return code("exams", "chest_without_contrast" if is_plain else "chest")
+    stated = {Contrast.NONE: "chest_without_contrast", Contrast.INTRAVENOUS: "chest_with_contrast"}
+    return code("exams", stated.get(report.acquisition.contrast, "chest"))
 
 
 def _exam_words(report: Report) -> str:

@@ -8,7 +8,7 @@ from typing import Final
 
 from medomni.errors import UnsafeDraft
 from medomni.export.fhir_ids import Token, address, content_uuid, role_uuid, uuid_token
-from medomni.export.fhir_values import CODE_SYSTEMS, HL7, JsonObject, compact, concept, day, identifier
+from medomni.export.fhir_values import CODE_SYSTEMS, HL7, JsonObject, compact, concept, day, hl7, identifier, text, uri
 from medomni.reporting.vocabulary import read_table, tables
 from medomni.types.codes import Code
 from medomni.types.notice import NoticeLevel
@@ -35,8 +35,8 @@ class FhirOptions:
             same bytes.
         code_systems: the code systems that may appear for findings, measurements and exam; SNOMED CT needs a licence in
             some countries and can be left out.
-        patient_system: URI of the hospital's patient identifiers. Without it the server matches a patient only by an
-            identifier without a system and by the date of birth.
+        patient_system: URI of the hospital's patient numbers. Where neither it nor the header says whose number it is, the
+            bundle refers to the patient by the bare number and creates nobody.
     """
 
     recorded: datetime | None = None
@@ -63,12 +63,20 @@ class FhirCase:
         return day(self.study.identity.study_date) if self.study else ""
 
     @property
+    def patient_token(self) -> Token | None:
+        """The patient's number with its system; None where it is not known whose number it is: nobody is matched then.
+
+        The header's own issuer goes before the setting: it speaks of this very number.
+        """
+        who = self.study.identity if self.study else None
+        system = (uri(who.patient_id_issuer) or self.options.patient_system) if who else ""
+        return Token(system, text(who.patient_id)) if who and system and text(who.patient_id) else None
+
+    @property
     def patient_uuid(self) -> str:
         """Identity of the patient, of the same system and number in every study."""
-        if self.study is None or not self.study.identity.patient_id:
-            return content_uuid(self.report.provenance.study_key, "patient")
-        who = self.study.identity
-        return content_uuid("patient", self.options.patient_system, who.patient_id_issuer, who.patient_id, who.birth_date)
+        token = self.patient_token
+        return content_uuid("patient", token.system, token.value) if token else self._nobody
 
     @property
     def study_uuid(self) -> str:
@@ -86,10 +94,24 @@ class FhirCase:
         return role_uuid(self.report.provenance, role)
 
     def subject(self) -> JsonObject:
-        """The reference to the patient: into the bundle, or only by identifier when no study is at hand."""
-        if self.study:
+        """The reference to the patient: into the bundle, or by identifier alone when nobody can be matched."""
+        if self.patient_token:
             return {"reference": address(self.patient_uuid), "type": "Patient"}
-        return {"type": "Patient", "identifier": identifier(uuid_token(self.patient_uuid))}
+        return {"type": "Patient", "identifier": self.patient_identifier()}
+
+    def patient_identifier(self) -> JsonObject:
+        """The patient's number as far as it is known whose it is; a stand-in of the study when none is stated."""
+        number = text(self.study.identity.patient_id) if self.study else ""
+        if self.study is None or not number:
+            return identifier(uuid_token(self._nobody))
+        kind = hl7("v2-0203", "MR", "Medical record number")
+        assigner = compact({"display": text(self.study.identity.patient_id_issuer)})
+        return compact({**identifier(self.patient_token or Token("", number), kind), "assigner": assigner})
+
+    @property
+    def _nobody(self) -> str:
+        """Identity that stands in for the patient of this study."""
+        return content_uuid(self.report.provenance.study_key, "patient")
 
     def imaging(self) -> list[object]:
         """The reference to the imaging study, none when no study is at hand."""

@@ -14,26 +14,22 @@ GENDERS = {"M": "male", "F": "female", "O": "other"}
 MAKER = "The MedOmni authors"
 
 
-def patient_entry(case: FhirCase, study: Study) -> JsonObject:
+def patient_entry(case: FhirCase, study: Study, token: Token) -> JsonObject:
     """Return the patient with what the header states: identifier, names, sex, date of birth."""
-    who, token = study.identity, _patient_token(case, study)
-    kind = hl7("v2-0203", "MR", "Medical record number") if who.patient_id else None
+    who = study.identity
     born = day(who.birth_date)
     if born > (day(who.study_date) or born):  # born after the study: one of the dates is wrong, and nobody knows which
         born = ""
     resource = compact(
         {
             "resourceType": "Patient",
-            "identifier": [compact({**identifier(token, kind), "assigner": compact({"display": text(who.patient_id_issuer)})})],
+            "identifier": [case.patient_identifier()],
             "name": human_names(who.patient_name),
             "gender": GENDERS.get(study.sex, ""),
             "birthDate": born,
         }
     )
-    condition = search("identifier", token)
-    if who.patient_id and not case.options.patient_system and born:
-        condition += f"&birthdate={born}"
-    return entry(case.patient_uuid, resource, "POST", "Patient", condition)
+    return entry(case.patient_uuid, resource, "POST", "Patient", search("identifier", token))
 
 
 def imaging_study_entry(case: FhirCase, study: Study) -> JsonObject:
@@ -83,11 +79,6 @@ def image_uid(study: Study, slice_index: int) -> str:
     """Return the SOP instance UID of a slice, "" when it has none."""
     uid = study.frames[slice_index].sop_instance_uid if slice_index < len(study.frames) else ""
     return uid if is_uid(uid) else ""
-
-
-def _patient_token(case: FhirCase, study: Study) -> Token:
-    number = text(study.identity.patient_id)
-    return Token(case.options.patient_system, number) if number else uuid_token(case.patient_uuid)
 
 
 def _study_token(case: FhirCase, study: Study) -> Token:

@@ -23,6 +23,7 @@ NAME_REPRESENTATION: Final = "http://hl7.org/fhir/StructureDefinition/iso21090-E
 DATA_ABSENT_REASON: Final = "http://hl7.org/fhir/StructureDefinition/data-absent-reason"
 LONGEST_TEXT: Final = 4000
 
+URI: Final = re.compile(r"(urn:[A-Za-z0-9][A-Za-z0-9-]{1,31}:|https?://)[A-Za-z0-9:/?#@!$&'()*+,;=%._~-]{1,200}")
 UID: Final = re.compile(r"[0-2](\.(0|[1-9][0-9]*)){1,}")
 
 
@@ -56,6 +57,16 @@ def identifier(token: Token, kind: Code | None = None) -> JsonObject:
     """Return an Identifier; ``kind`` is a code of v2-0203 such as ACSN."""
     kind_concept = {"coding": [coding(kind)]} if kind else None
     return compact({"type": kind_concept, "system": token.system, "value": text(token.value)})
+
+
+def uri(value: str) -> str:
+    """Return a text as a URI when it is one or an OID, else "".
+
+    Example:
+        >>> uri("1.2.3"), uri("Hospital A")
+        ('urn:oid:1.2.3', '')
+    """
+    return f"urn:oid:{value}" if is_uid(value) else value if URI.fullmatch(value) else ""
 
 
 def quantity(measurement: Measurement) -> JsonObject:

@@ -35,6 +35,10 @@ class Cues(Value):
 
     negation_before: tuple[str, ...]
     negation_after: tuple[str, ...]
+    negation_joined: tuple[str, ...]
+    answers_yes: tuple[str, ...]
+    answers_no: tuple[str, ...]
+    answers_unknown: tuple[str, ...]
     ends: tuple[str, ...]
     question_before: tuple[str, ...]
     question_after: tuple[str, ...]

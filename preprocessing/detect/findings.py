@@ -10,6 +10,7 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import UInt8
 
 from medomni.pipeline import Detection
 from medomni.reporting.vocabulary import vocabulary
@@ -21,8 +22,12 @@ from medomni.types.volume import Volume
 from preprocessing.detect.lesion_findings import nodule_candidates, segmented_lesions
 from preprocessing.detect.lung import lung_findings
 from preprocessing.detect.lung_measures import lung_measures, organ_measures
-from preprocessing.detect.masks import LESIONS, NODULE, find_lesions
+from preprocessing.detect.masks import CONSOLIDATION, LESIONS, NODULE, OPACITY, find_lesions
 
+FINDING_OF = {"nodule": "lung_nodule"}
+"""Finding of a lesion mask where the names differ."""
+PARTIAL = frozenset(("lung_nodule",))
+"""Labels whose detector sees some cases only, so that finding none leaves them open."""
 WIDE_CONSOLIDATION_ML = 20.0
 """A consolidation of about a subsegment: from here on the lung mask is doubted."""
 
@@ -40,8 +45,18 @@ def detect(volume: Volume, segmentation: Segmentation, regions: tuple[Region, ..
     return Detection(
         findings=(*found, *_not_evaluated(found, coverage)),
         notices=tuple(_notices(found)),
-        lesions=Segmentation(labels, segmentation.grid, LESIONS, "lesion-rules 1", _rules_digest()),
+        lesions=_lesions(labels, found, segmentation),
     )
+
+
+def _lesions(labels: UInt8[np.ndarray, "z y x"], found: tuple[Finding, ...], segmentation: Segmentation) -> Segmentation:
+    """The masks of what was found; a mask below its finding's threshold is dropped, so that nobody takes it for one."""
+    seen = {f.label for f in found if f.presence in (Presence.PRESENT, Presence.UNCERTAIN)}
+    names = {label: name for label, name in LESIONS.items() if FINDING_OF.get(name, name) in seen}
+    kept = np.where(np.isin(labels, list(names)), labels, 0).astype(np.uint8)
+    if "consolidation" not in seen and "lung_opacity" in seen:
+        kept[labels == CONSOLIDATION] = OPACITY
+    return Segmentation(kept, segmentation.grid, names, "lesion-rules 1", _rules_digest())
 
 
 def _not_evaluated(found: tuple[Finding, ...], coverage: Coverage) -> tuple[Finding, ...]:
@@ -52,7 +67,7 @@ def _not_evaluated(found: tuple[Finding, ...], coverage: Coverage) -> tuple[Find
             id=entry.name.replace("_", "-"),
             label=entry.name,
             presence=Presence.NOT_EVALUATED,
-            reason=coverage.not_evaluated.get(entry.organ, "no_detector"),
+            reason=coverage.not_evaluated.get(entry.organ, "not_excluded" if entry.name in PARTIAL else "no_detector"),
         )
         for entry in vocabulary().labels.values()
         if not entry.is_measurement_only and entry.name not in answered

@@ -4,7 +4,6 @@ from medomni.types.finding import Evidence, Finding, Laterality, Presence
 from medomni.types.region import Region
 from medomni.types.segmentation import Segmentation
 from medomni.types.volume import Mask, Volume
-from preprocessing.detect.nodule import EDGE_HU
 from preprocessing.detect.sides import midplane_mm
 from preprocessing.measure.lesion import Lesion, measure_lesions
 
@@ -37,7 +36,7 @@ def segmented_lesions(volume: Volume, segmentation: Segmentation, regions: tuple
 
 def nodule_candidates(volume: Volume, nodules: Mask, regions: tuple[Region, ...]) -> tuple[Finding, ...]:
     """One uncertain finding for each free solid nodule of the rule; none found says nothing."""
-    lesions = measure_lesions(nodules & (volume.hu > EDGE_HU), volume, "nodule", smallest_mm=SMALLEST_NODULE_MM)
+    lesions = measure_lesions(nodules, volume, "nodule", smallest_mm=SMALLEST_NODULE_MM)
     return tuple(_findings(lesions, "lung_nodule", "nodule", Presence.UNCERTAIN, volume, regions))
 
 

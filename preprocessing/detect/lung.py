@@ -9,17 +9,19 @@ import numpy as np
 from jaxtyping import UInt8
 
 from medomni.reporting.vocabulary import vocabulary
-from medomni.types.finding import Evidence, Finding, Measurement, Presence
+from medomni.types.finding import Evidence, Finding, Laterality, Measurement, Presence
 from medomni.types.region import Coverage, Region
 from medomni.types.segmentation import Segmentation
 from preprocessing.detect.masks import CONSOLIDATION, FLUID, OPACITY, is_fine_enough
 from preprocessing.detect.sides import SidedLesion, by_side, union_box
-from preprocessing.measure.regions import LUNG_PARTS, LUNGS
+from preprocessing.measure.regions import LUNG_PARTS
 
 OPACITY_HALF_ML = 1.0
 """Opacity volume at probability 0.5: hilar and motion artefacts that pass the mask rules measured 0 mL on clean real CT."""
 CONSOLIDATION_HALF_ML = 4.0
 """Consolidation volume at probability 0.5: vessels inside an opacity measure 2 to 3 mL."""
+VESSEL_SHARE = 0.05
+"""Share of a wide opacity that is vessels as dense as a consolidation (2 to 5 % in phantoms of pure ground glass)."""
 FLUID_HALF_ML = 30.0
 """Candidate fluid at probability 0.5: fat and muscle in the recess measured up to 14 mL without effusion."""
 FLUID_CEILING = 0.65
@@ -28,6 +30,8 @@ LAA_HALF_PERCENT = 8.0
 """Low-attenuation area of the worse lung at probability 0.5: the upper limit of health is 5 to 6 %, 10 % is mild emphysema."""
 CUT_SHARE = 0.25
 """A lung whose first and last slice hold no more than this share of its largest slice loses at most its tip."""
+LOWER_BOUNDS = ("consolidation", "pleural_effusion")
+"""The rules find about half of the fluid and the inner part of a consolidation: their volume is at least what is found."""
 VOLUME_NAMES = {"lung_opacity": "opacity_volume", "consolidation": "consolidation_volume", "pleural_effusion": "effusion_volume"}
 
 
@@ -43,7 +47,7 @@ def lung_findings(
         return (*(_not_evaluated(label, "resolution_too_low") for label in ("lung_opacity", "consolidation")), *fluid_and_density)
     return (
         _with_zones(_finding(opacity, _rising(opacity.total_ml, OPACITY_HALF_ML)), opacity, regions, segmentation),
-        _consolidation(consolidation),
+        _consolidation(consolidation, opacity.total_ml),
         *fluid_and_density,
     )
 
@@ -93,6 +97,7 @@ def _volume(name: str, place: str, value: float, lesion: SidedLesion, slice_inde
         value=value,
         unit="mL",
         structure=lesion.label,
+        is_lower_bound=lesion.label in LOWER_BOUNDS,
         crosses_gap=lesion.crosses_gap,
         decimals=0 if value >= 10.0 else 1,
         slice_index=slice_index,
@@ -126,12 +131,13 @@ def _is_whole(segmentation: Segmentation, side: str) -> bool:
     return bool(max(areas[0], areas[-1]) <= CUT_SHARE * areas.max())
 
 
-def _consolidation(lesion: SidedLesion) -> Finding:
+def _consolidation(lesion: SidedLesion, opacity_ml: float) -> Finding:
     """Consolidation; never absent, because the lung mask may have left out a lobe that is wholly consolidated."""
-    finding = _finding(lesion, _rising(lesion.total_ml, CONSOLIDATION_HALF_ML))
+    half_ml = max(CONSOLIDATION_HALF_ML, VESSEL_SHARE * opacity_ml)
+    finding = _finding(lesion, _rising(lesion.total_ml, half_ml))
     if finding.presence is not Presence.ABSENT:
         return finding
-    return _not_evaluated(finding.label, "no_detector")
+    return _not_evaluated(finding.label, "not_excluded")
 
 
 def _fluid_finding(fluid: SidedLesion, coverage: Coverage) -> Finding:
@@ -149,18 +155,26 @@ def _fluid_finding(fluid: SidedLesion, coverage: Coverage) -> Finding:
 
 def _emphysema(regions: tuple[Region, ...]) -> Finding:
     """Emphysema by densitometry: the low-attenuation area of the worse lung decides, that of both is stated."""
-    lungs = [r for r in regions if r.is_found and r.structure in LUNGS]
-    percent = low_attenuation_percent(lungs)
-    sides = [[r for r in lungs if r.structure in parts] for parts in LUNG_PARTS.values()]
-    worst = max(low_attenuation_percent(side) for side in sides if side)
-    probability = round(_rising(worst**2, LAA_HALF_PERCENT**2), 3)
+    lungs = {side: [r for r in regions if r.is_found and r.structure in parts] for side, parts in LUNG_PARTS.items()}
+    shares = {side: low_attenuation_percent(parts) for side, parts in lungs.items() if parts}
+    probability = {side: round(_rising(share**2, LAA_HALF_PERCENT**2), 3) for side, share in shares.items()}
+    worst = max(probability.values())
+    both = [region for parts in lungs.values() for region in parts]
+    figures = {"total": low_attenuation_percent(both)}
+    if _presence(worst) is not Presence.ABSENT:
+        figures = {side: share for side, share in shares.items() if side != "unknown"} | figures
+    sides = [side for side in shares if side != "unknown" and _presence(probability[side]) is not Presence.ABSENT]
     return Finding(
         id="emphysema",
         label="emphysema",
-        presence=_presence(probability),
-        probability=probability,
-        measurements=(Measurement(name="laa950_total", value=percent, unit="%", structure="lungs", decimals=1),),
-        evidence=tuple(Evidence(structure=r.structure, box_mm=r.box_mm, source="densitometry") for r in lungs),
+        presence=_presence(worst),
+        probability=worst,
+        laterality=Laterality.NONE if not sides else Laterality.BILATERAL if len(sides) == 2 else Laterality(sides[0]),
+        measurements=tuple(
+            Measurement(name=f"laa950_{side}", value=share, unit="%", structure="lungs", decimals=1)
+            for side, share in figures.items()
+        ),
+        evidence=tuple(Evidence(structure=r.structure, box_mm=r.box_mm, source="densitometry") for r in both),
     )
 
 

@@ -10,7 +10,7 @@ from medomni.types.segmentation import Segmentation
 from medomni.types.volume import Grid, Volume
 from preprocessing.coarse import CoarseVolume, coarse_volume
 from preprocessing.detect.effusion import find_fluid
-from preprocessing.detect.nodule import find_nodules
+from preprocessing.detect.nodule import EDGE_HU, find_nodules
 from preprocessing.detect.opacity import find_opacities
 from preprocessing.measure.regions import LUNG_PARTS
 from preprocessing.morphology import Mask3D, grow
@@ -47,7 +47,9 @@ def find_lesions(volume: Volume, segmentation: Segmentation) -> UInt8[np.ndarray
         labels[nodules] = NODULE
     if not unknown.any():
         labels[_fluid(coarse, small, segmentation, right, left)] = FLUID
-    return coarse.full.restore(coarse.enlarge(labels))
+    full = coarse.full.restore(coarse.enlarge(labels))
+    full[(full == NODULE) & (volume.hu <= EDGE_HU)] = 0
+    return full
 
 
 def _fluid(

@@ -18,6 +18,10 @@ CORE_MM = 5.0
 """Radius of the ball that the nodule must hold: arteries beyond the hilum are thinner."""
 STUB_MM = 4.0
 """Radius of the ball that cuts off the stubs of vessels which run into the nodule."""
+LARGEST_MM = 30.0
+"""A nodule is 30 mm at most (Fleischner glossary 2008); what is larger is left to the opacities."""
+AERATED_HU = -650.0
+"""Air in the shell: normal lung with its vessels averaged in; the ground glass round a pneumonia is denser."""
 SMALLEST_ML = 1.0
 """Least volume of that core: a ball of 12 mm."""
 AIR_SHARE, WALL_SHARE = 0.65, 0.02
@@ -34,6 +38,9 @@ def find_nodules(coarse: CoarseVolume, lungs: Mask3D) -> Mask3D:
     for label, box in enumerate(ndimage.find_objects(parts), start=1):
         around = tuple(slice(max(0, s.start - 4), s.stop + 4) for s in box)
         core = parts[around] == label
+        extent_mm = max((s.stop - s.start) * mm for s, mm in zip(box, coarse.spacing_mm, strict=True))
+        if extent_mm > LARGEST_MM:
+            continue
         if core.sum() * coarse.voxel_ml >= SMALLEST_ML and _is_free(coarse.hu[around], lungs[around], core):
             whole = grow(core, 2.0 * max(coarse.spacing_mm), coarse.spacing_mm) & (coarse.hu[around] > EDGE_HU)
             nodules[around] |= opening(whole & lungs[around], STUB_MM, coarse.spacing_mm)
@@ -44,5 +51,5 @@ def _is_free(hu: np.ndarray, lungs: Mask3D, core: Mask3D) -> bool:
     """Whether air, not wall or hilum, surrounds the core on all sides."""
     shell = ndimage.binary_dilation(core, iterations=3) & ~ndimage.binary_dilation(core)
     size = max(1, int(shell.sum()))
-    has_air = (shell & lungs & (hu < -500.0)).sum() >= AIR_SHARE * size
+    has_air = (shell & lungs & (hu < AERATED_HU)).sum() >= AIR_SHARE * size
     return bool(has_air and (shell & ~lungs).sum() <= WALL_SHARE * size)

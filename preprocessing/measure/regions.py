@@ -4,7 +4,7 @@ One pass over the voxels makes a histogram of CT numbers for each structure; eve
 figures of one structure always agree with each other.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 from jaxtyping import Float64
@@ -84,6 +84,12 @@ def _measurements(name: str, histogram: Histogram, touches_edge: bool, crosses_g
         lowest, highest = HIGH_ATTENUATION_HU
         high = 100.0 * float(histogram[(hu >= lowest) & (hu <= highest)].sum()) / total
         yield Measurement(name="haa", value=high, unit="%", structure=name, decimals=1)
+
+
+def lung_ml(regions: Mapping[str, Region], *sides: str) -> float:
+    """Volume of the lungs of the named sides ("right", "left", "unknown"), of all when none is named."""
+    names = [name for side in sides or LUNG_PARTS for name in LUNG_PARTS[side]]
+    return sum(regions[name].value("volume") or 0.0 for name in names if name in regions)
 
 
 def box_mm(box: tuple[slice, ...], grid: Grid) -> BoxMm:

@@ -79,7 +79,8 @@ def test_emphysema_is_found_by_densitometry():
     _, detection = _detect(22, (Placed("emphysema", "right", "middle", "severe"),))
     finding = _finding(detection, "emphysema")
     assert finding.presence in (Presence.PRESENT, Presence.UNCERTAIN)
-    assert finding.measurement("laa950_total").value > 5
+    assert finding.laterality is Laterality.RIGHT
+    assert finding.measurement("laa950_right").value > 8 > 1 > finding.measurement("laa950_left").value
 
 
 @pytest.mark.slow
@@ -89,6 +90,31 @@ def test_free_nodule_is_a_candidate_with_its_diameter():
     assert finding.presence is Presence.UNCERTAIN
     assert finding.laterality is Laterality.RIGHT
     assert finding.measurement("mean_diameter").value == pytest.approx(case.nodules[0].diameter_mm, abs=4.0)
+
+
+@pytest.mark.slow
+def test_pneumonia_is_no_nodule():
+    placed = (Placed("lung_opacity", "left", "upper", "mild"), Placed("consolidation", "left", "upper", "mild"))
+    _, detection = _detect(20, placed)
+    assert _finding(detection, "consolidation").presence is Presence.PRESENT
+    nodule = _finding(detection, "lung_nodule")
+    assert (nodule.presence, nodule.reason) == (Presence.NOT_EVALUATED, "not_excluded")
+
+
+@pytest.mark.slow
+def test_vessels_inside_ground_glass_are_no_consolidation():
+    _, detection = _detect(62, (Placed("lung_opacity", "right", "lower", "severe"),))
+    assert _finding(detection, "lung_opacity").presence is Presence.PRESENT
+    assert _finding(detection, "consolidation").presence is Presence.NOT_EVALUATED
+
+
+@pytest.mark.slow
+def test_masks_are_handed_on_only_for_what_was_found():
+    _, healthy = _detect(2, ())
+    assert not healthy.lesions.labels.any()
+    assert not healthy.lesions.names
+    _, ill = _detect(62, (Placed("lung_opacity", "right", "lower", "severe"),))
+    assert set(ill.lesions.names.values()) == {"lung_opacity"}
 
 
 def test_slices_too_far_apart_leave_opacities_unjudged():

@@ -18,7 +18,8 @@ def test_whole_chest_is_evaluated_for_lungs_and_pleura_only():
     assert coverage.region == "chest"
     assert set(coverage.evaluated) == {"lungs", "pleura"}
     assert coverage.not_evaluated["heart"] == "no_detector"
-    assert coverage.not_evaluated["kidneys"] == "outside_field_of_view"
+    assert coverage.not_evaluated["upper_abdomen"] == "no_detector"
+    assert "kidneys" not in coverage.not_evaluated
     assert not [n for n in notices if n.code.endswith("undersegmented")]
 
 
@@ -51,6 +52,22 @@ def test_lungs_that_run_out_of_the_volume_are_partly_covered():
     coverage, notices = _scope(type(whole)(whole.hu[15:35], half))
     assert coverage.is_partial
     assert "lungs_partly_covered" in [n.code for n in notices]
+
+
+def test_segmenter_of_organs_alone_leaves_a_chest_a_chest():
+    chest = factories.small_chest()
+    liver = chest.truth.mask("liver")
+    coverage, notices = _scope(chest.volume, factories.segmentation({"liver": liver}, chest.volume.grid))
+    assert coverage.region == "chest"
+    assert coverage.evaluated == ("liver",)
+    assert coverage.not_evaluated["lungs"] == "not_segmented"
+    assert not notices
+
+
+def test_thin_slab_shows_too_little():
+    on = factories.grid(shape=(3, 64, 64), spacing_mm=(1.0, 3.0, 3.0), origin_mm=(-96.0, -96.0, 0.0))
+    coverage, notices = _scope(factories.volume(on=on, parts=((factories.ball(on, (0, 0, 1), 80), 40),)))
+    assert (coverage.region, [n.code for n in notices]) == ("none", ["too_little_shown"])
 
 
 def test_one_small_lung_is_flagged():
