@@ -40,7 +40,7 @@ class Settings(Value):
     patient_id_system: str = Field(
         default="",
         max_length=255,
-        pattern=r"^(urn:oid:[0-2](\.(0|[1-9][0-9]*))+|urn:[a-z0-9][a-z0-9-]+:[!-~]+|https?://[!-~]+)?$",
+        pattern=r"^((urn:[A-Za-z0-9][A-Za-z0-9-]{1,31}:|https?://)[A-Za-z0-9:/?#@!$&'()*+,;=%._~-]+)?$",
         description="URI of the hospital's patient numbers, urn:... or http(s)://...: FHIR then names the patient.",
     )
 

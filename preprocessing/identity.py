@@ -18,9 +18,8 @@ from preprocessing.slices import Slice, is_lossy
 MAX_AGE = 130
 _NO_CONTRAST = frozenset({
     "NONE", "NO", "N", "NATIVE", "WITHOUT", "UNENHANCED", "NON-CONTRAST", "NON CONTRAST", "NO CONTRAST",
-    "0", "无", "平扫", "不用", "未用"})  # fmt: skip
-
-
+    "0", "无", "平扫", "不用", "未用",
+})  # fmt: skip
 _NAMING = (
     tags.PATIENT_NAME, tags.PATIENT_ID, tags.OTHER_PATIENT_NAMES, tags.OTHER_PATIENT_IDS, tags.BIRTH_DATE,
     tags.ACCESSION_NUMBER, tags.REFERRING_PHYSICIAN,
@@ -95,13 +94,12 @@ def equipment_of(header: Header) -> Equipment:
             left_out.append(tag_name)
         return found
 
-    types = tuple(
-        attributes.equipment(part.encode("latin-1", "replace")) for part in attributes.tokens(values.get(tags.IMAGE_TYPE))
-    )
+    stated = attributes.tokens(values.get(tags.IMAGE_TYPE))[:6]
+    types = tuple(attributes.equipment(part.encode("latin-1", "replace")) for part in stated)
     parts = Equipment(
         # a hospital may be named after a body part
         body_part=accepted(tags.BODY_PART, "BodyPartExamined", attributes.EQUIPMENT, people),
-        image_type=tuple(part for part in types[:6] if not attributes.is_shared(part, people)),
+        image_type=tuple(part for part in types if not attributes.is_shared(part, people)),
         patient_position=accepted(tags.PATIENT_POSITION, "PatientPosition", attributes.POSITION, people),
         manufacturer=accepted(tags.MANUFACTURER, "Manufacturer", attributes.EQUIPMENT),
         model=accepted(tags.MODEL_NAME, "ManufacturerModelName", attributes.EQUIPMENT),

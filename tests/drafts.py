@@ -76,6 +76,26 @@ def effusion(**changes):
     return seen("pleural_effusion", **{**values, **changes})
 
 
+def one_lung(side="right"):
+    """The measurement of one lung where the other was not found."""
+    found = measured("lung_volume", **{side: 999.0, "total": 999.0})
+    return seen("lung_volume", structure=f"lung_{side}", measurements=found)
+
+
+def emphysema(side=Laterality.RIGHT, **changes):
+    """An emphysema by densitometry, worse on one side, as the detector makes it: both lungs are compared."""
+    proof = tuple(Evidence(structure=f"lung_{name}", source="densitometry") for name in ("right", "left"))
+    worse, other = (15.2, 3.1) if side is not Laterality.LEFT else (3.1, 15.2)
+    shares = measured("laa950", "%", 1, right=worse, left=other, total=9.4)
+    return seen("emphysema", **{"laterality": side, "measurements": shares, "evidence": proof, **changes})
+
+
+def dense(side="right", **changes):
+    """A consolidation inside the opacity of one side."""
+    parts = measured("consolidation_volume", **{side: 33.0})
+    return seen("consolidation", **{"laterality": Laterality(side), "measurements": parts, **changes})
+
+
 def lungs():
     """The measurements of two healthy lungs."""
     figures = (

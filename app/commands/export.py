@@ -32,7 +32,7 @@ def export(
     force: Force = False,
     as_json: Json = False,
 ) -> None:
-    """Write a report.json as FHIR, HTML or text; or check a FHIR bundle."""
+    """Write a draft's report.json as FHIR, HTML or text, once the review finds it safe; or check a FHIR bundle."""
     from app import atomic, release, wiring
     from medomni.export.report_file import read_report
 

@@ -3,7 +3,8 @@
     Report, Study -> Patient, Device, ImagingStudy, Observations, DiagnosticReport, Provenance
 
 The report leaves as ``preliminary``, never as ``final``: only a person signs. Patient, Device and ImagingStudy are created
-only where missing, and a Patient only where it is known whose number the header states; the draft's own resources replace an earlier draft of the same images, never anything signed.
+only where missing, and a Patient only where it is known whose number the header states; the draft's own resources replace
+an earlier draft of the same images, never anything signed.
 ``fhir.resources`` validates the result; ``medomni.export.fhir_check`` checks the rest.
 """
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from medomni.reporting.phrases import PhraseBank
+from medomni.reporting.vocabulary import organ_order, vocabulary
 from medomni.types.context import PatientContext
 from medomni.types.finding import Finding, Presence
 from medomni.types.region import Coverage
@@ -32,8 +33,17 @@ class Case:
         return tuple(finding for finding in self.findings if finding.label == label)
 
     def is_answered(self, label: str) -> bool:
-        """Whether the label was looked for and has a result."""
-        return any(finding.presence is not Presence.NOT_EVALUATED for finding in self.of_label(label))
+        """Whether the label was looked for and has a result; an absence counts only in an organ that was evaluated."""
+        found = {finding.presence for finding in self.of_label(label)}
+        is_absence_stated = Presence.ABSENT in found and self.is_evaluated(vocabulary().label(label).organ)
+        return bool(found & {Presence.PRESENT, Presence.UNCERTAIN}) or is_absence_stated
+
+    @property
+    def answered_organs(self) -> tuple[str, ...]:
+        """The evaluated organs about which at least one finding was answered, in reading order."""
+        clinical = (entry for entry in vocabulary().labels.values() if not entry.is_measurement_only)
+        organs = {entry.organ for entry in clinical if self.is_answered(entry.name)}
+        return tuple(sorted(organs & set(self.coverage.evaluated), key=organ_order))
 
 
 def template() -> Receipt:

@@ -93,7 +93,7 @@ def _negatives(case: Case) -> list[Sentence]:
         is_model = any(finding.probability is not None for finding in own)
         said.append(
             Sentence(
-                text=case.words.sentence("findings.absent", findings=case.words.listed(names, "or")),
+                text=_absence(case, organ, case.words.listed(names, "or")),
                 receipt=Receipt(
                     kind=ReceiptKind.MODEL if is_model else ReceiptKind.MEASURED,
                     measurements=tuple(m.name for finding in own for m in finding.measurements),
@@ -103,6 +103,12 @@ def _negatives(case: Case) -> list[Sentence]:
             )
         )
     return said
+
+
+def _absence(case: Case, organ: str, names: str) -> str:
+    place = measured.limit(case, organ)
+    key = "findings.absent_in" if place else "findings.absent"
+    return case.words.sentence(key, findings=names, place=place)
 
 
 def _not_evaluated(case: Case) -> tuple[Sentence, ...]:

@@ -13,11 +13,11 @@ from medomni.reporting.case import Case, template
 from medomni.reporting.hedge import hedge, is_claimed
 from medomni.reporting.indication import unanswered
 from medomni.reporting.lines import SIDES, Line, lines
-from medomni.reporting.measured import missing_lung
+from medomni.reporting.measured import limit, missing_lung
 from medomni.reporting.numerals import amount
-from medomni.reporting.vocabulary import organ_order, vocabulary
 from medomni.reporting.vocabulary import side as side_of
-from medomni.reporting.wording import detail, details, headed, worded
+from medomni.reporting.vocabulary import vocabulary
+from medomni.reporting.wording import detail, details, headed, including, is_share, worded
 from medomni.types.finding import Finding, Laterality, Presence
 from medomni.types.report import Receipt, ReceiptKind, Sentence
 
@@ -28,7 +28,9 @@ def impression(case: Case) -> tuple[Sentence, ...]:
         text = case.words.sentence("impression.nothing_evaluated")
         ids = tuple(finding.id for finding in case.findings)
         return (*_claims(case), Sentence(text=text, receipt=template(), finding_ids=ids), *unanswered(case))
-    return (*(_claims(case) or _none_detected(case)), *missing_lung(case), *unanswered(case), _scope(case))
+    claims = _claims(case)
+    negatives = () if claims else _none_detected(case)
+    return (*claims, *unanswered(case), *negatives, *missing_lung(case), _scope(case))
 
 
 def significant(case: Case) -> list[Finding]:
@@ -84,12 +86,12 @@ def _joined(case: Case, shown: list[Line], step: str) -> Sentence:
     name, where = headed(words, label, side, places, step)
     told = [text for line in shown for text in _brief(case, line, is_one_of_two=len(shown) > 1)]
     ids = tuple(dict.fromkeys(line.finding.id for line in shown))
-    return _line(case, shown[0], ids, worded(words, _bare(shown[0]), name, where, told))
+    return _line(case, shown[0], ids, worded(words, _bare(shown[0]), name, where, told, including(case, shown)))
 
 
 def _alone(case: Case, line: Line, step: str) -> Sentence:
     name, where = headed(case.words, line.finding.label, line.side, line.places, step)
-    text = worded(case.words, _bare(line), name, where, details(case.words, line))
+    text = worded(case.words, _bare(line), name, where, details(case.words, line), including(case, [line]))
     return _line(case, line, (line.finding.id,), text)
 
 
@@ -113,7 +115,7 @@ def _brief(case: Case, line: Line, is_one_of_two: bool) -> list[str]:
     words = case.words
     if line.side not in SIDES or not any(side_of(m.name) in SIDES for m in line.measurements):
         return details(words, line)
-    share = next((m for m in line.measurements if "_percent_" in m.name), None)
+    share = next((m for m in line.measurements if is_share(m)), None)
     if share:
         return [detail(words, line, share)]
     volume = next((m for m in line.measurements if m.name.endswith(f"_volume_{line.side.value}")), None)
@@ -135,27 +137,34 @@ def _bare(line: Line) -> Line:
 
 
 def _none_detected(case: Case) -> tuple[Sentence, ...]:
-    words, missing = case.words, absent(case)
+    """What was looked for and not found: one line, and one of its own for what holds of a part of the lungs only."""
+    missing = sorted(absent(case), key=lambda finding: vocabulary().label(finding.label).order)
     if not missing:
-        return (Sentence(text=words.sentence("impression.nothing_claimed"), receipt=template()),)
-    order = sorted(missing, key=lambda finding: vocabulary().label(finding.label).order)
-    names = list(dict.fromkeys(words.name(finding.label) for finding in order))
-    text = words.sentence("impression.none_detected", findings=words.listed(names, "or"), organs=_organs(case))
-    ids = tuple(finding.id for finding in order)
-    return (Sentence(text=text, receipt=Receipt(kind=ReceiptKind.MEASURED), finding_ids=ids),)
+        return (Sentence(text=case.words.sentence("impression.nothing_claimed"), receipt=template()),)
+    groups: dict[str, list[Finding]] = {}
+    for finding in missing:
+        groups.setdefault(limit(case, vocabulary().label(finding.label).organ), []).append(finding)
+    return tuple(_none_of(case, group, place) for place, group in groups.items())
+
+
+def _none_of(case: Case, group: list[Finding], place: str) -> Sentence:
+    words, limited = case.words, {organ for organ in case.answered_organs if limit(case, organ)}
+    names = words.listed(list(dict.fromkeys(words.name(finding.label) for finding in group)), "or")
+    if place:
+        text = words.sentence("findings.absent_in", findings=names, place=place)
+    else:
+        organs = words.listed([words.name(organ) for organ in case.answered_organs if organ not in limited])
+        text = words.sentence("impression.none_detected", findings=names, organs=organs)
+    return Sentence(text=text, receipt=Receipt(kind=ReceiptKind.MEASURED), finding_ids=tuple(f.id for f in group))
 
 
 def _scope(case: Case) -> Sentence:
     is_whole = not case.coverage.not_evaluated and all(
         finding.presence is not Presence.NOT_EVALUATED for finding in case.findings
     )
-    key = "impression.scope_whole" if is_whole else "impression.scope"
-    return Sentence(text=case.words.sentence(key, organs=_organs(case)), receipt=template())
-
-
-def _organs(case: Case) -> str:
-    order = sorted(case.coverage.evaluated, key=organ_order)
-    return case.words.listed([case.words.name(organ) for organ in order])
+    organs = case.words.listed([case.words.name(organ) for organ in case.answered_organs])
+    key = "impression.scope_whole" if is_whole else "impression.scope" if organs else "impression.scope_measured"
+    return Sentence(text=case.words.sentence(key, organs=organs), receipt=template())
 
 
 def _is_sized(line: Line) -> bool:

@@ -24,14 +24,29 @@ def indication(case: Case) -> tuple[Sentence, ...]:
 
 
 def unanswered(case: Case) -> tuple[Sentence, ...]:
-    """One impression line for each question of the history that nothing in this draft looked into."""
-    said = []
-    for fact in case.context.facts:
+    """One impression line for each question or disease of the history that nothing in this draft looked into."""
+    said: dict[str, Sentence] = {}
+    for fact in sorted(case.context.facts, key=lambda fact: fact.kind is not FactKind.QUESTION):
         concept = lexicon().concepts[fact.concept]
-        if fact.kind is FactKind.QUESTION and not any(case.is_answered(label) for label in concept.labels):
-            text = case.words.sentence("impression.unanswered", fact=concept.named(case.words.language))
-            said.append(Sentence(text=text, receipt=Receipt(kind=ReceiptKind.HISTORY, span=(fact.start, fact.end))))
-    return tuple(said)
+        key = _unanswered_key(case, fact)
+        if key and fact.concept not in said:
+            text = case.words.sentence(key, fact=concept.named(case.words.language))
+            receipt = Receipt(kind=ReceiptKind.HISTORY, span=(fact.start, fact.end))
+            said[fact.concept] = Sentence(text=text, receipt=receipt)
+    return tuple(said.values())
+
+
+def _unanswered_key(case: Case, fact: ContextFact) -> str:
+    """The phrase for a fact that was not looked into, "" where it was or where nothing would show it.
+
+    A question of malignancy stays open even when a lesion was found: the draft says nothing about its nature.
+    """
+    concept = lexicon().concepts[fact.concept]
+    is_looked_into = any(case.is_answered(label) for label in concept.labels)
+    if fact.kind is FactKind.QUESTION:
+        return "" if is_looked_into and concept.kind is not FactKind.MALIGNANCY else "impression.unanswered"
+    is_disease = fact.kind in (FactKind.CONDITION, FactKind.MALIGNANCY) and not fact.is_negated
+    return "impression.named" if is_disease and concept.labels and not is_looked_into else ""
 
 
 def _text(words: PhraseBank, fact: ContextFact) -> str:

@@ -88,7 +88,6 @@ def _evidence(finding: Finding, side: Laterality) -> Evidence | None:
 
 
 def _whole(finding: Finding) -> Line:
-    evidence = next(iter(finding.evidence), None)
     places = places_of(finding)
     stated = {side_of(place) for place in places} & set(SIDES)
     side = finding.laterality if finding.laterality in SIDES else Laterality.NONE
@@ -96,13 +95,26 @@ def _whole(finding: Finding) -> Line:
         side = stated.pop()
     if finding.laterality is Laterality.BILATERAL:
         side = Laterality.BILATERAL
-    return Line(finding, side, places, finding.measurements, evidence, _slice(finding.measurements, evidence))
+    own = _evidence(finding, side) if side in SIDES else None
+    evidence = own or next(iter(finding.evidence), None)
+    measured = _shares_by_side(finding, side)
+    return Line(finding, side, places, measured, evidence, _slice(measured, evidence))
+
+
+def _shares_by_side(finding: Finding, side: Laterality) -> tuple[Measurement, ...]:
+    """The measurements to tell of a finding in one statement: of low attenuation the affected sides, else the total."""
+    low = [m for m in finding.measurements if m.name.startswith("laa950_")]
+    affected = set(SIDES) if side is Laterality.BILATERAL else {side} & set(SIDES)
+    told = [m for wanted in SIDES for m in low if side_of(m.name) is wanted and wanted in affected]
+    told = told or [m for m in low if side_of(m.name) is Laterality.NONE]
+    return (*told, *(m for m in finding.measurements if m not in low)) if told else finding.measurements
 
 
 def _withheld(finding: Finding) -> Line:
     evidence = next(iter(finding.evidence), None)
     zones = anatomy().zones
-    measured = tuple(m for m in finding.measurements if m.value > 0 and not any(z in m.name for z in zones))
+    named = _shares_by_side(finding, Laterality.NONE)
+    measured = tuple(m for m in named if m.value > 0 and not any(z in m.name for z in zones))
     places = tuple(place for place in places_of(finding) if side_of(place) is Laterality.NONE)
     slice_index = _slice(measured, evidence)
     return Line(finding, Laterality.UNKNOWN, places, measured, evidence, slice_index, is_side_withheld=True)

@@ -6,10 +6,10 @@ Case -> Sentence, Sentence...
 from medomni.anatomy import anatomy
 from medomni.reporting.case import Case
 from medomni.reporting.hedge import is_claimed
-from medomni.reporting.lines import SIDES
+from medomni.reporting.lines import SIDES, lines
 from medomni.reporting.numerals import amount
 from medomni.reporting.vocabulary import side, vocabulary
-from medomni.reporting.wording import detail_key
+from medomni.reporting.wording import IN_PLACES, detail_key
 from medomni.types.finding import Finding, Laterality, Measurement, Presence
 from medomni.types.report import Receipt, ReceiptKind, Sentence
 
@@ -24,12 +24,27 @@ def sentences(case: Case) -> tuple[Sentence, ...]:
 
 def missing_lung(case: Case) -> tuple[Sentence, ...]:
     """That one lung was not found, when only the other one was measured: nothing may be taken as said about it."""
-    sides = {side(m.name) for finding in case.of_label("lung_volume") for m in finding.measurements} & set(SIDES)
-    if not case.grid.is_side_known or len(sides) != 1:
+    only = only_lung(case)
+    if only is None:
         return ()
-    other = next(iter(set(SIDES) - sides)).value
+    other = next(iter(set(SIDES) - {only})).value
     text = case.words.sentence("measured.lung_missing", lung=case.words.say(f"of_lung.{other}"))
     return (Sentence(text=text, receipt=Receipt(kind=ReceiptKind.MEASURED, structure=f"lung_{other}"), organ="lungs"),)
+
+
+def only_lung(case: Case) -> Laterality | None:
+    """The side of the one lung that was measured, None when both were or no side is known."""
+    sides = {side(m.name) for finding in case.of_label("lung_volume") for m in finding.measurements} & set(SIDES)
+    return next(iter(sides)) if case.grid.is_side_known and len(sides) == 1 else None
+
+
+def limit(case: Case, organ: str) -> str:
+    """Where an absence holds, in words: a part of the lungs, one lung, or "" for all of an organ."""
+    only = only_lung(case)
+    if organ not in IN_PLACES or not (only or case.coverage.is_partial):
+        return ""
+    lung = case.words.say(f"of_lung.{only.value}" if only else "shown.lungs")
+    return case.words.say("shown.part", lung=lung) if case.coverage.is_partial else lung
 
 
 def _sentence(case: Case, finding: Finding) -> Sentence | None:
@@ -60,9 +75,15 @@ def _stated(case: Case, finding: Finding) -> list[Measurement]:
     stated = [m for m in finding.measurements if case.grid.is_side_known or side(m.name) is Laterality.NONE]
     if len({side(m.name) for m in stated} & set(SIDES)) == 1:
         stated = [m for m in stated if side(m.name) is not Laterality.NONE]
-    if finding.label == "low_attenuation_area" and any(is_claimed(other) for other in case.of_label("emphysema")):
+    if finding.label == "low_attenuation_area" and any(_tells_total(case, other) for other in case.of_label("emphysema")):
         stated = [m for m in stated if m.name != "laa950_total"]
     return stated
+
+
+def _tells_total(case: Case, emphysema: Finding) -> bool:
+    """Whether the sentence of an emphysema states the low-attenuation area of both lungs together."""
+    told = (m.name for line in lines(emphysema, case.grid.is_side_known) for m in line.measurements)
+    return is_claimed(emphysema) and "laa950_total" in told
 
 
 def _text(case: Case, finding: Finding, stated: list[Measurement], structure: str) -> str:

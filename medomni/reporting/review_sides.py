@@ -59,7 +59,10 @@ def _allowed(finding: Finding) -> set[Laterality]:
 
 
 def _evidence_sides(finding: Finding) -> set[Laterality]:
-    """The sides that a finding's structures, places and numbers name."""
+    """The sides that a finding's structures, places and numbers name; of two lungs compared, the worse one."""
+    compared = {m.value: side(m.name) for m in finding.measurements if m.name in ("laa950_right", "laa950_left")}
+    if finding.label == "emphysema" and compared:
+        return {compared[max(compared)]}
     measured = [m.name for m in finding.measurements if m.value > 0]
     structures = [e.structure for e in finding.evidence] + [m.structure for m in finding.measurements]
     return {side(name) for name in (*measured, *structures, *finding.anatomy)} & set(ONE_SIDED)

@@ -5,6 +5,8 @@
 Numbers are copied from measurements by ``numerals``; every word comes from the phrase bank.
 """
 
+from collections.abc import Sequence
+
 from medomni.anatomy import anatomy
 from medomni.reporting.case import Case
 from medomni.reporting.hedge import hedge
@@ -42,14 +44,13 @@ def placed(words: PhraseBank, entry: LabelEntry, side: Laterality, places: tuple
     """The places as a list, the lung of the side when nothing closer is known, or ""."""
     if places:
         return words.listed([words.say("line.the", place=words.name(place)) for place in places])
-    is_placed = entry.organ in IN_PLACES and entry.is_sided
-    return words.say(f"of_lung.{side.value}") if is_placed and side in (*SIDES, Laterality.BILATERAL) else ""
+    return words.say(f"of_lung.{side.value}") if entry.organ in IN_PLACES and side in (*SIDES, Laterality.BILATERAL) else ""
 
 
-def worded(words: PhraseBank, line: Line, name: str, where: str, details: list[str]) -> str:
-    """A line as a sentence."""
+def worded(words: PhraseBank, line: Line, name: str, where: str, details: list[str], including: str = "") -> str:
+    """A line as a sentence; ``including`` follows its numbers."""
     image = "" if line.slice_index is None else words.say("line.image", slice=str(line.slice_index + 1))
-    tail = "".join(words.say("line.detail", detail=detail) for detail in details)
+    tail = "".join(words.say("line.detail", detail=detail) for detail in details) + including
     if where:
         return words.sentence("line.in_places", finding=name, places=where, details=tail, image=image)
     return words.sentence("line.plain", finding=name, details=tail, image=image)
@@ -71,15 +72,24 @@ def details(words: PhraseBank, line: Line) -> list[str]:
 def detail(words: PhraseBank, line: Line, measurement: Measurement, is_total: bool = False) -> str:
     """One number of a line in words."""
     name, value, side = measurement.name, amount(measurement, words), side_of(measurement.name)
-    if name == "laa950_total" and vocabulary().label(line.finding.label).thresholds_hu:
-        return words.say("detail.low_attenuation", value=value, threshold=threshold(line.finding.label))
-    if side in SIDES and "_percent_" in name:
+    if name.startswith("laa950_"):
+        lung = words.say(f"of_lung.{side.value if side in SIDES else 'bilateral'}")
+        limits = vocabulary().label(line.finding.label).thresholds_hu
+        if not limits or name != next(m.name for m in line.measurements if m.name.startswith("laa950_")):
+            return words.say("detail.share", value=value, lung=lung)
+        return words.say("detail.low_attenuation", value=value, lung=lung, threshold=str(limits[0]))
+    if side in SIDES and is_share(measurement):
         return words.say("detail.share", value=value, lung=words.say(f"of_lung.{side.value}"))
     if side in SIDES and "_volume_" in name:
         return words.say("detail.total" if is_total else "detail.volume", value=value)
     if name.endswith("_percent_total"):
         return words.say("detail.share", value=value, lung=words.say("of_lung.bilateral"))
     return words.say(detail_key(name), value=value, name=words.name(name))
+
+
+def is_share(measurement: Measurement) -> bool:
+    """Whether a number is a share of a lung."""
+    return "_percent_" in measurement.name or measurement.name.startswith("laa950_")
 
 
 def detail_key(name: str) -> str:
@@ -90,9 +100,19 @@ def detail_key(name: str) -> str:
     return f"detail.{simple.get(name, 'other')}"
 
 
-def threshold(label: str, index: int = 0) -> str:
-    """A CT number that defines the label, in digits."""
-    return str(vocabulary().label(label).thresholds_hu[index])
+def including(case: Case, shown: Sequence[Line]) -> str:
+    """That the numbers of an opacity hold those of its consolidation, so that nobody adds them up; "" where they do not."""
+    sides = {line.side for line in shown if line.finding.label == "lung_opacity" and line.measurements}
+    dense = [finding for finding in case.of_label("consolidation") if _is_within(case, finding, sides)]
+    said = {hedge(finding) for finding in dense}
+    surest = next((step.name for step in vocabulary().hedges if step.name in said), "")
+    return case.words.say(f"including.{surest}") if surest else ""
+
+
+def _is_within(case: Case, consolidation: Finding, sides: set[Laterality]) -> bool:
+    """Whether a consolidation shares a side with those sides of an opacity, or may do so where a side is not told."""
+    own = {line.side for line in lines(consolidation, case.grid.is_side_known)}
+    return bool(sides) and bool(own & sides or (own | sides) - set(SIDES))
 
 
 def _sentence(case: Case, line: Line, step: str) -> Sentence:
@@ -102,7 +122,7 @@ def _sentence(case: Case, line: Line, step: str) -> Sentence:
     if len(zones) > 1:
         where = words.listed([_place(words, place, zones) for place in line.places])
     return Sentence(
-        text=worded(words, line, name, where, details(words, line)),
+        text=worded(words, line, name, where, details(words, line), including(case, [line])),
         receipt=line.receipt(),
         finding_ids=(line.finding.id,),
         organ=vocabulary().label(label).organ,
@@ -146,7 +166,7 @@ def _withheld(words: PhraseBank, line: Line) -> list[str]:
             continue
         if side not in SIDES:
             shown.append(detail(words, line, measurement))
-        elif "_percent_" in measurement.name:
+        elif is_share(measurement):
             shown.append(words.say("detail.share", value=value, lung=words.say(f"of_lung.{_either(order, side)}")))
         else:
             shown.append(words.say(f"detail.volume_{_either(order, side)}_side", value=value))

@@ -49,14 +49,14 @@ def body_part(volume: Volume, regions: Mapping[str, Region]) -> str:
             return "head"
         height_cm = float(volume.grid.slice_extents_mm.sum()) / 10.0
         return "abdomen" if _body_ml(regions) / height_cm > TRUNK_CM2 else "other"
-    shown_below_mm = below_lungs_mm(volume, regions)
+    shown_below_mm = _below_lungs_mm(volume, regions)
     airway = regions.get("airway")
     if airway is None or not airway.is_found:
         return "abdomen" if shown_below_mm > BELOW_LUNG_MM else "chest"
     return "chest_abdomen" if shown_below_mm > UPPER_ABDOMEN_MM else "chest"
 
 
-def below_lungs_mm(volume: Volume, regions: Mapping[str, Region]) -> float:
+def _below_lungs_mm(volume: Volume, regions: Mapping[str, Region]) -> float:
     """Millimetres shown below (towards the feet of) the lowest lung voxel."""
     lowest = min(r.box_mm[0][2] for r in regions.values() if r.structure in LUNGS and r.box_mm)
     return max(0.0, lowest - float(volume.grid.slice_origins_mm[:, 2].min()))

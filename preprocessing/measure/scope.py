@@ -10,7 +10,7 @@ from medomni.types.notice import Notice
 from medomni.types.region import Coverage, Region
 from medomni.types.segmentation import Segmentation
 from medomni.types.volume import Volume
-from preprocessing.measure.body_part import LUNG_MIN_ML, below_lungs_mm, body_part, image_problem
+from preprocessing.measure.body_part import LUNG_MIN_ML, body_part, image_problem
 from preprocessing.measure.regions import LUNGS, lung_ml, measure
 from preprocessing.segment.hu_rules import HuRules
 
@@ -41,7 +41,7 @@ def scope(volume: Volume, segmentation: Segmentation, regions: tuple[Region, ...
     coverage = Coverage(
         region=part,
         evaluated=evaluated,
-        not_evaluated=_not_evaluated(evaluated, part, volume, rules),
+        not_evaluated=_not_evaluated(evaluated, part, rules),
         is_partial=part in UNNAMED and any(r.touches_edge for r in lungs),
         z_range_mm=(float(positions.min().round(2)), float(positions.max().round(2))),
     )
@@ -68,15 +68,13 @@ def _evaluated(found: Mapping[str, Region], part: str, is_side_known: bool) -> t
     return tuple(organ for organ in anatomy().organs if organ in organs)
 
 
-def _not_evaluated(evaluated: tuple[str, ...], part: str, volume: Volume, rules: Mapping[str, Region]) -> dict[str, str]:
+def _not_evaluated(evaluated: tuple[str, ...], part: str, rules: Mapping[str, Region]) -> dict[str, str]:
     """The other organs, each with the reason."""
     if part in ("head", "other"):
         return {organ: "region_not_supported" for organ in anatomy().organs if organ not in evaluated}
     reasons = {organ: "no_detector" for organ in anatomy().organs if organ not in evaluated and organ not in UNNAMED[part]}
     if part == "abdomen":
         reasons |= dict.fromkeys(OUTSIDE_ABDOMEN, "outside_field_of_view")
-    if part == "chest" and below_lungs_mm(volume, rules) == 0.0:
-        reasons["upper_abdomen"] = "outside_field_of_view"
     has_lungs = lung_ml(rules) >= LUNG_MIN_ML
     for organ in ("lungs", "pleura"):
         if organ in reasons:

@@ -69,6 +69,7 @@ def txt_japanese_pn(bench: Bench) -> None:
     for one in scan:
         one.header.SpecificCharacterSet = ["", "ISO 2022 IR 87"]
         one.header.add_new(0x00100010, "PN", encoded)
+        one.header.IssuerOfPatientID = "1.2.392.99"  # FHIR names a patient only where it is known whose number it is
     bench.deliver(scan)
     bench.personal += [family, given]
     bench.facts |= {"family": family, "given": given}

@@ -34,6 +34,10 @@ def test_relative_xdg_folder_is_ignored_as_the_specification_says():
         ("MEDOMNI_LOG_LEVEL", "loud"),
         ("MEDOMNI_TRACKING_URI", "file:///tmp/x"),
         ("MEDOMNI_HOME", "relative/folder"),
+        ("MEDOMNI_PATIENT_ID_SYSTEM", "our numbers"),
+        ("MEDOMNI_PATIENT_ID_SYSTEM", "1.2.3"),
+        ("MEDOMNI_PATIENT_ID_SYSTEM", "https://hospital.example/a b"),
+        ("MEDOMNI_PATIENT_ID_SYSTEM", "file:///tmp"),
     ],
 )
 def test_bad_value_is_refused_by_name(name, value):
@@ -41,6 +45,11 @@ def test_bad_value_is_refused_by_name(name, value):
         load({name: value})
     assert str(caught.value).startswith(f"{name}: ")
     assert caught.value.exit_code == 6
+
+
+@pytest.mark.parametrize("system", ["urn:oid:1.2.3", "urn:uuid:0123-4", "http://hospital.example/id", "https://h.example/?a=b"])
+def test_patient_id_system_is_a_uri(system):
+    assert load({"MEDOMNI_PATIENT_ID_SYSTEM": system}).patient_id_system == system
 
 
 def test_bad_tracking_uri_keeps_its_password_to_itself():

@@ -1,10 +1,11 @@
 import pytest
 
 from medomni.errors import BadInput
+from medomni.pipeline import study_key
 from medomni.types.study import Identity
 from preprocessing import prior
 from preprocessing.prior import compare, days_between, is_same_patient
-from tests import factories
+from tests import factories, reports
 
 
 def identity(**fields):
@@ -55,6 +56,21 @@ def test_days_are_counted_between_real_dates_only(earlier, later, days):
 )
 def test_same_patient_is_told_only_from_what_both_state(one, other, same):
     assert is_same_patient(identity(**one), identity(**other)) is same
+
+
+def test_the_same_study_is_no_prior(tmp_path, monkeypatch):
+    study = factories.study()
+    studied(monkeypatch, study)
+    value, notices = compare(tmp_path, study)
+    assert (value, [notice.code for notice in notices]) == (None, ["prior_is_this_study"])
+
+
+def test_the_report_of_the_same_study_is_no_prior(tmp_path):
+    study = factories.study()
+    provenance = reports.report().provenance.model_copy(update={"study_key": study_key(study)})
+    (tmp_path / "report.json").write_text(reports.report(provenance=provenance).model_dump_json())
+    value, notices = compare(tmp_path / "report.json", study)
+    assert (value, [notice.code for notice in notices]) == (None, ["prior_is_this_study"])
 
 
 def test_report_that_is_none_is_refused_by_name(tmp_path):

@@ -18,7 +18,8 @@ from medomni.types.report import ReportState
 from medomni.types.study import Acquisition, Contrast
 from tests import reports
 
-RECORDED = FhirOptions(recorded=datetime(2024, 1, 2, 10, 30, tzinfo=UTC))
+HOSPITAL = "urn:oid:1.2.3"
+RECORDED = FhirOptions(recorded=datetime(2024, 1, 2, 10, 30, tzinfo=UTC), patient_system=HOSPITAL)
 
 
 def bundle(report=None, study=None, options=RECORDED):
@@ -47,6 +48,7 @@ CASES = {
     "en": (reports.report(), reports.study(), RECORDED),
     "zh": (reports.report("zh"), reports.study(), RECORDED),
     "no time": (reports.report(), reports.study(), FhirOptions()),
+    "no system": (reports.report(), reports.study(), FhirOptions()),
     "no study": (reports.report(), None, RECORDED),
     "no identity": (
         reports.report(),
@@ -106,12 +108,13 @@ def test_what_software_asserted_is_labelled():
     [
         ("chest", Contrast.NONE, "29252-4"),
         ("chest", Contrast.NOT_STATED, "24627-2"),
-        ("chest", Contrast.INTRAVENOUS, "24627-2"),
+        ("chest", Contrast.INTRAVENOUS, "24628-0"),
+        ("chest", Contrast.ORAL, "24627-2"),
         ("abdomen", Contrast.NONE, "18748-4"),
         ("head", Contrast.NOT_STATED, "18748-4"),
     ],
 )
-def test_exam_code_says_without_contrast_only_when_the_header_does(region, contrast, code):
+def test_exam_code_says_with_or_without_contrast_only_when_the_header_does(region, contrast, code):
     report = reports.report(acquisition=Acquisition(contrast=contrast), coverage=Coverage(region=region))
     coding = one("DiagnosticReport", bundle(report))["code"]["coding"]
     assert [c["code"] for c in coding] == [code]
@@ -286,7 +289,8 @@ def test_device_holds_version_and_digest_of_each_part():
 
 
 def test_another_language_or_time_keeps_the_identifiers():
-    urls = {e["fullUrl"] for e in bundle(options=FhirOptions())["entry"] if e["resource"]["resourceType"] != "Provenance"}
+    timeless = FhirOptions(patient_system=HOSPITAL)
+    urls = {e["fullUrl"] for e in bundle(options=timeless)["entry"] if e["resource"]["resourceType"] != "Provenance"}
     later = {e["fullUrl"] for e in bundle(reports.report("zh"))["entry"]}
     assert urls <= later
 
@@ -317,12 +321,38 @@ def test_no_identifier_holds_an_address_that_a_server_would_replace():
         assert not {i["value"] for i in entry["resource"].get("identifier", [])} & addresses
 
 
-def test_without_a_system_of_the_hospital_the_patient_search_asks_for_the_birth_date_too():
+def test_a_patient_is_matched_by_system_and_number():
     patient = bundle()["entry"][0]
-    assert patient["request"]["ifNoneExist"] == "identifier=%7CPHANTOM-0001&birthdate=1964-01-01"
-    named = bundle(options=FhirOptions(patient_system="urn:oid:1.2.3"))["entry"][0]
-    assert named["request"]["ifNoneExist"] == "identifier=urn%3Aoid%3A1.2.3%7CPHANTOM-0001"
-    assert named["resource"]["identifier"][0]["system"] == "urn:oid:1.2.3"
+    assert patient["request"]["ifNoneExist"] == "identifier=urn%3Aoid%3A1.2.3%7CPHANTOM-0001"
+    assert patient["resource"]["identifier"][0]["system"] == HOSPITAL
+
+
+@pytest.mark.parametrize(
+    ("issuer", "system"),
+    [
+        ("1.2.840.99", "urn:oid:1.2.840.99"),
+        ("urn:oid:1.2.840.99", "urn:oid:1.2.840.99"),
+        ("https://hospital.example/numbers", "https://hospital.example/numbers"),
+        ("Hospital A", HOSPITAL),
+        ("https://hospital.example/<script>", HOSPITAL),
+        ("", HOSPITAL),
+    ],
+)
+def test_an_issuer_that_is_a_uri_goes_before_the_setting(issuer, system):
+    patient = one("Patient", bundle(study=reports.study(patient_id_issuer=issuer)))
+    assert patient["identifier"][0]["system"] == system
+
+
+@pytest.mark.parametrize("changes", [{}, {"patient_id": ""}])
+def test_without_a_system_nobody_is_matched_or_created_and_nobody_is_named(changes):
+    made = bundle(study=reports.study(**changes), options=FhirOptions())
+    assert not of_type("Patient", made)
+    subjects = [e["resource"]["subject"] for e in made["entry"] if "subject" in e["resource"]]
+    assert {tuple(sorted(subject)) for subject in subjects} == {("identifier", "type")}
+    value = one("ImagingStudy", made)["subject"]["identifier"]["value"]
+    assert value.startswith("urn:uuid:") if changes else value == "PHANTOM-0001"
+    told = "\n".join(strings(made))
+    assert not [secret for secret in ("Phantom^", "Phantom", "1964-01-01", "19640101") if secret in told]
 
 
 def test_a_search_value_cannot_add_a_condition():

@@ -18,7 +18,9 @@ from medomni.export.fhir_definitions import definitions
 from tests import reports
 
 FEW = replace(reports.study(), frames=reports.study().frames[:3])
-GOOD = json.loads(to_fhir_json(reports.report(), FEW, FhirOptions(recorded=datetime(2024, 1, 2, tzinfo=UTC))))
+GOOD = json.loads(
+    to_fhir_json(reports.report(), FEW, FhirOptions(recorded=datetime(2024, 1, 2, tzinfo=UTC), patient_system="urn:oid:1.2.3"))
+)
 PEER = os.environ.get("MEDOMNI_FHIR_PEER")
 PEER_SCRIPT = """
 const { createRequire } = require('module');
@@ -310,7 +312,11 @@ def test_nested_concepts_are_part_of_a_value_set():
 @pytest.mark.skipif(PEER is None, reason="MEDOMNI_FHIR_PEER names no folder with the npm peers")
 def test_two_other_validators_find_no_error(language):
     folder = Path(PEER).resolve()
-    made = to_fhir_json(reports.report(language), reports.study(), FhirOptions(recorded=datetime(2024, 1, 2, tzinfo=UTC)))
+    made = to_fhir_json(
+        reports.report(language),
+        reports.study(),
+        FhirOptions(recorded=datetime(2024, 1, 2, tzinfo=UTC), patient_system="urn:oid:1.2.3"),
+    )
     command = ["node", "-e", PEER_SCRIPT, str(folder)]
     found = subprocess.run(command, input=made, capture_output=True, check=True, timeout=120, cwd=folder).stdout
     assert json.loads(found) == []

@@ -20,12 +20,15 @@ from tests.drafts import (
     CLINICAL,
     COVERAGE,
     DETECTED,
+    dense,
     draft,
     effusion,
+    emphysema,
     findings,
     grid,
     measured,
     nodule,
+    one_lung,
     opacity,
     seen,
     technique_only,
@@ -346,6 +349,166 @@ def test_a_question_that_nothing_looked_into_is_said_to_be_unanswered():
 
     assert "The question of pulmonary embolism is not answered by this draft: not evaluated." in lines
     assert not any("pneumonia" in line for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("history", "language", "line"),
+    [
+        ("Follow-up of a lung nodule.", "en", "Lung nodule, named in the history: not evaluated."),
+        ("肺结节复查", "zh", "病史提及的肺结节：未评估。"),
+        ("Known lung cancer.", "en", "Lung cancer, named in the history: not evaluated."),
+        ("Rule out PE.", "en", "The question of pulmonary embolism is not answered by this draft: not evaluated."),
+    ],
+)
+def test_what_the_history_names_and_nothing_looked_into_comes_first(history, language, line):
+    of = draft(language=language, history=history)
+    first = of.sections[SectionName.IMPRESSION].sentences[0]
+
+    assert first.text == line
+    assert first.receipt.kind is ReceiptKind.HISTORY
+    assert first.receipt.span == (of.context.facts[0].start, of.context.facts[0].end)
+
+
+def test_it_follows_the_claims_and_comes_once_for_each_concept():
+    lines = said(draft(findings(opacity()), history="Lung nodule. Lung nodule?"), SectionName.IMPRESSION)
+
+    assert lines[1] == "The question of lung nodule is not answered by this draft: not evaluated."
+    assert not any("named in the history" in line for line in lines)
+
+
+@pytest.mark.parametrize("history", ["No lung nodule.", "Hypertension.", "Known emphysema.", "Mother had lung cancer."])
+def test_a_history_that_was_looked_into_or_denied_adds_no_line(history):
+    assert not any("not evaluated." in line for line in said(draft(history=history), SectionName.IMPRESSION)[:-1])
+
+
+def test_a_nodule_does_not_answer_the_question_of_cancer():
+    lines = said(draft(findings(nodule()), history="Lung cancer?"), SectionName.IMPRESSION)
+
+    assert "The question of lung cancer is not answered by this draft: not evaluated." in lines
+
+
+def test_an_absence_in_an_organ_that_was_not_evaluated_is_no_answer():
+    only_lungs = COVERAGE.model_copy(update={"evaluated": ("lungs",), "not_evaluated": {"pleura": "not_segmented"}})
+    lines = said(draft(coverage=only_lungs, history="Pleural effusion."), SectionName.IMPRESSION)
+
+    assert lines[0] == "Pleural effusion, named in the history: not evaluated."
+
+
+@pytest.mark.parametrize(
+    ("language", "changes", "words"),
+    [
+        ("en", {}, ", including the consolidation"),
+        ("zh", {}, "（含实变）"),
+        ("en", {"presence": Presence.UNCERTAIN}, ", including the possible consolidation"),
+        ("en", {"probability": 0.8}, ", including the probable consolidation"),
+    ],
+)
+def test_an_opacity_says_that_it_includes_the_consolidation(language, changes, words):
+    parts = measured("opacity_volume", right=65.0) + measured("opacity_percent", "%", 1, right=2.1)
+    of = draft(findings(opacity(measurements=parts, anatomy=(), slice_index=58), dense(**changes)), language)
+    told = [s.text for s in of.sections[SectionName.FINDINGS].sentences if "lung-opacity" in s.finding_ids]
+    brief = [s.text for s in of.sections[SectionName.IMPRESSION].sentences if "lung-opacity" in s.finding_ids]
+
+    if language == "en":
+        assert told == [f"Opacity in the right lung, 65 mL, 2.1% of the right lung{words} (slice 59)."]
+        assert brief == [f"Opacity in the right lung, 2.1% of the right lung{words}."]
+    else:
+        assert told == [f"右肺见密度增高影，体积65 mL，占右肺2.1%{words}（第59层）。"]
+        assert brief == [f"右肺见密度增高影，占右肺2.1%{words}。"]
+    assert review(of) == ()
+
+
+def test_an_opacity_includes_no_consolidation_of_the_other_side_or_without_claim():
+    assert "including" not in text(draft(findings(opacity(), dense("left"))))
+    assert "including" not in text(draft(findings(opacity(), dense(probability=0.2))))
+
+
+PARTLY = COVERAGE.model_copy(update={"is_partial": True})
+
+
+@pytest.mark.parametrize(
+    ("language", "coverage", "measures", "line"),
+    [
+        ("en", PARTLY, (), "No lung opacity or emphysema detected in the part of the lungs shown."),
+        ("en", COVERAGE, (one_lung(),), "No lung opacity or emphysema detected in the right lung."),
+        ("en", PARTLY, (one_lung("left"),), "No lung opacity or emphysema detected in the part of the left lung shown."),
+        ("zh", PARTLY, (), "扫描所及的部分肺内未见明确肺内密度增高影或肺气肿。"),
+        ("zh", COVERAGE, (one_lung(),), "右肺内未见明确肺内密度增高影或肺气肿。"),
+    ],
+)
+def test_an_absence_holds_only_where_the_lungs_were_seen(language, coverage, measures, line):
+    found = findings(absent=("lung_opacity", "emphysema"))
+    of = draft((*found[:-4], *measures) if measures else found, language, coverage=coverage)
+
+    assert line in said(of, SectionName.FINDINGS)
+    assert line in said(of, SectionName.IMPRESSION)
+    assert review(of) == ()
+
+
+def test_an_absence_outside_the_lungs_keeps_its_own_line_when_the_lungs_are_cut():
+    lines = said(draft(coverage=PARTLY), SectionName.IMPRESSION)
+
+    assert "No pleural effusion detected among what was evaluated (pleura)." in lines
+    assert "No consolidation, lung opacity or emphysema detected in the part of the lungs shown." in lines
+
+
+def test_the_scope_names_only_organs_about_which_a_finding_was_answered():
+    lines = said(draft(findings(absent=("lung_opacity", "emphysema"))), SectionName.IMPRESSION)
+
+    assert lines[0] == "No lung opacity or emphysema detected among what was evaluated (lungs)."
+    assert lines[-1].startswith("Evaluated: lungs only, and there not")
+
+
+def test_a_draft_of_measurements_only_claims_no_evaluation():
+    for language, words in (("en", "Measurements only (see Findings): no finding was assessed."), ("zh", "仅给出测量值")):
+        of = draft(findings(absent=()), language)
+        assert said(of, SectionName.IMPRESSION)[-1].startswith(words)
+        assert review(of) == ()
+
+
+@pytest.mark.parametrize(
+    ("side", "language", "line", "brief"),
+    [
+        (
+            Laterality.RIGHT,
+            "en",
+            "Emphysema in the right lung, low-attenuation area (< -950 HU) 15.2% of the right lung.",
+            "Emphysema in the right lung, low-attenuation area (< -950 HU) 15.2% of the right lung.",
+        ),
+        (
+            Laterality.BILATERAL,
+            "en",
+            "Emphysema in both lungs, low-attenuation area (< -950 HU) 15.2% of the right lung, 3.1% of the left lung.",
+            "Emphysema in both lungs, low-attenuation area (< -950 HU) 15.2% of the right lung, 3.1% of the left lung.",
+        ),
+        (
+            Laterality.LEFT,
+            "zh",
+            "左肺见肺气肿，低衰减区（< -950 HU）占左肺15.2%。",
+            "左肺见肺气肿，低衰减区（< -950 HU）占左肺15.2%。",
+        ),
+    ],
+)
+def test_an_emphysema_is_told_by_its_sides(side, language, line, brief):
+    of = draft(findings(emphysema(side)), language)
+
+    assert line in said(of, SectionName.FINDINGS)
+    assert said(of, SectionName.IMPRESSION)[0] == brief
+    assert review(of) == ()
+
+
+def test_the_total_of_both_lungs_is_told_once_whether_or_not_the_emphysema_has_a_side():
+    total = seen("emphysema", measurements=measured("laa950", "%", 1, total=0.7))
+
+    assert text(draft(findings(emphysema()))).count("total 0.7%") == 1
+    assert "total 0.7%" not in text(draft(findings(total)))
+
+
+def test_a_sided_emphysema_cites_its_own_lung():
+    line = sentence(draft(findings(emphysema(Laterality.LEFT))), SectionName.FINDINGS, "Emphysema in")
+
+    assert line.receipt.structure == "lung_left"
+    assert line.receipt.measurements == ("laa950_left",)
 
 
 def test_every_sentence_has_a_receipt():

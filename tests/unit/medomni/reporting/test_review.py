@@ -13,7 +13,22 @@ from medomni.types.notice import NoticeLevel
 from medomni.types.region import Coverage
 from medomni.types.report import Prior, Receipt, ReceiptKind, Section, SectionName, Sentence
 from medomni.types.study import Acquisition, Contrast
-from tests.drafts import CLINICAL, COVERAGE, draft, effusion, findings, grid, measured, nodule, opacity, seen, technique_only
+from tests.drafts import (
+    CLINICAL,
+    COVERAGE,
+    dense,
+    draft,
+    effusion,
+    emphysema,
+    findings,
+    grid,
+    measured,
+    nodule,
+    one_lung,
+    opacity,
+    seen,
+    technique_only,
+)
 
 LANGUAGES = ("en", "zh")
 FINDINGS, IMPRESSION = SectionName.FINDINGS, SectionName.IMPRESSION
@@ -67,6 +82,10 @@ def added(of, section, text, ids=(), organ="", receipt=TEMPLATE):
         lambda language: draft(findings(opacity(probability=0.2)), language),
         lambda language: draft(findings(seen("emphysema", measurements=measured("laa950", "%", 1, total=12.3))), language),
         lambda language: draft(language=language, sex="", age=None, acquisition=Acquisition()),
+        lambda language: draft(findings(opacity(), dense(presence=Presence.UNCERTAIN), emphysema()), language),
+        lambda language: draft(findings(emphysema(Laterality.BILATERAL)), language),
+        lambda language: draft(findings(emphysema(Laterality.NONE)), language, grid=grid(is_side_known=False)),
+        lambda language: draft(language=language, history="Follow-up of a lung nodule, right lung cancer. Bronchiectasis?"),
     ],
 )
 def test_a_clean_draft_raises_nothing(make, language):
@@ -359,12 +378,35 @@ def consistent_findings(draw):
     return findings(*found, absent=draw(st.sets(st.sampled_from(CLINICAL))))
 
 
-@settings(max_examples=60, deadline=None, derandomize=True, phases=(Phase.explicit, Phase.generate))
-@given(found=consistent_findings(), language=st.sampled_from(LANGUAGES))
-def test_no_draft_of_consistent_findings_raises_anything(found, language):
-    everything = Coverage(region="chest", evaluated=tuple(anatomy().organs))
+HISTORIES = ("", "Lung nodule, emphysema and known pneumonia. Lymphadenopathy?", "肺结节复查，肺腺癌化疗后，支气管扩张？")
 
-    assert review(draft(found, language, coverage=everything)) == ()
+
+@settings(max_examples=60, deadline=None, derandomize=True, phases=(Phase.explicit, Phase.generate))
+@given(
+    found=consistent_findings(),
+    language=st.sampled_from(LANGUAGES),
+    is_partial=st.booleans(),
+    history=st.sampled_from(HISTORIES),
+)
+def test_no_draft_of_consistent_findings_raises_anything(found, language, is_partial, history):
+    everything = Coverage(region="chest", evaluated=tuple(anatomy().organs), is_partial=is_partial)
+
+    assert review(draft(found, language, coverage=everything, history=history)) == ()
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_an_emphysema_on_the_better_side_is_unsafe(language):
+    shares = measured("laa950", "%", 1, right=3.1, left=15.2, total=9.4)
+
+    assert ("side_contradicts_evidence", UNSAFE) in raised(draft(findings(emphysema(measurements=shares)), language))
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("is_partial", [False, True])
+def test_a_draft_of_one_lung_raises_nothing(language, is_partial):
+    coverage = COVERAGE.model_copy(update={"is_partial": is_partial})
+
+    assert review(draft((*findings(opacity(), dense())[:-4], one_lung()), language, coverage=coverage)) == ()
 
 
 def test_the_scope_of_the_shared_coverage_is_the_one_the_tests_assume():

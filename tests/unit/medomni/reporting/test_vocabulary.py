@@ -11,6 +11,9 @@ from medomni.reporting import reading
 from medomni.reporting.vocabulary import Match, codes, organ_order, side, vocabulary
 from medomni.types.codes import RADLEX, SNOMED_CT
 from medomni.types.finding import Laterality
+from preprocessing.detect.lung import VOLUME_NAMES
+from preprocessing.detect.lung_measures import FIGURES
+from preprocessing.detect.masks import LESIONS
 
 CT_RATE = [
     "medical_material",
@@ -125,6 +128,29 @@ def test_sides_are_read_from_tables_and_names(place, expected):
 
 def test_organs_are_ordered_as_in_the_anatomy_and_strangers_come_last():
     assert sorted(["liver", "zzz", "pleura", "lungs"], key=organ_order) == ["lungs", "pleura", "liver", "zzz"]
+
+
+SIDES = ("right", "left", "total")
+EMITTED = (
+    *(f"{figure}_{side}" for _, figure, *_ in FIGURES for side in SIDES),
+    *(f"{name}_{side}" for name in VOLUME_NAMES.values() for side in SIDES),
+    *(f"opacity_percent_{side}" for side in SIDES),
+    *(f"opacity_volume_{zone}" for zone in anatomy().zones),
+    *("long_diameter", "short_diameter", "mean_diameter", "volume", "mean_hu"),
+)
+"""Every measurement a detector can put into a finding."""
+
+
+@pytest.mark.parametrize("name", EMITTED)
+def test_every_measurement_a_detector_can_emit_has_names_of_its_own(name):
+    assert name in vocabulary().measurements
+
+
+def test_every_label_and_lesion_a_detector_can_emit_has_names_of_its_own():
+    known = vocabulary().labels.keys() | anatomy().structures.keys()
+
+    assert {label for label, *_ in FIGURES} | set(VOLUME_NAMES) <= vocabulary().labels.keys()
+    assert set(LESIONS.values()) <= known
 
 
 def test_an_unknown_name_is_shown_as_plain_words():
