@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 
 from medomni.types.study import Frame, PixelLayout, Study
 from medomni.types.volume import Volume
-from preprocessing.contents import Contents, Item
 from preprocessing.dicom import open_study
-from preprocessing.header import inflated
-from preprocessing.slices import COMPRESSED, is_big_endian, needs_inflating
+from preprocessing.intake.contents import Contents, Item
+from preprocessing.intake.header import inflated
+from preprocessing.intake.slices import COMPRESSED, is_big_endian, needs_inflating
 
 AIR_HU = -1024
 """HU of padding and the floor of every volume: scanners use values below it only for "no data"."""
@@ -47,7 +47,7 @@ def assemble(study: Study, progress: Progress) -> Volume:
 
         return read_nifti(study, progress)
     if layouts[0].transfer_syntax_uid in COMPRESSED:
-        from preprocessing.decode import decode_frames
+        from preprocessing.intake.decode import decode_frames
 
         stored = decode_frames(study.frames, study.grid.shape, lambda share: progress(0.95 * share))
         hu = _target(layouts, stored)

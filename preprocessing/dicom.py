@@ -10,11 +10,11 @@ from pathlib import Path
 from medomni.errors import BadInput
 from medomni.types.notice import Notice, NoticeLevel
 from medomni.types.study import Frame, Study
-from preprocessing import attributes, identity, tags
-from preprocessing.contents import Contents, Item, shown
-from preprocessing.geometry import Arranged, arrange
-from preprocessing.header import Header, NotDicom, read_header
-from preprocessing.series import (
+from preprocessing.intake import attributes, identity, tags
+from preprocessing.intake.contents import Contents, Item, shown
+from preprocessing.intake.geometry import Arranged, arrange
+from preprocessing.intake.header import Header, NotDicom, read_header
+from preprocessing.intake.series import (
     DICOMDIR_REASON,
     LeftOut,
     Stack,
@@ -24,8 +24,8 @@ from preprocessing.series import (
     stacks_of,
     summaries,
 )
-from preprocessing.slices import SINGLE_FRAME_CT, Slice, frame_bytes, is_lossy, layout_of, single_slice
-from preprocessing.sources import SourceKind, list_source
+from preprocessing.intake.slices import SINGLE_FRAME_CT, Slice, frame_bytes, is_lossy, layout_of, single_slice
+from preprocessing.intake.sources import SourceKind, list_source
 
 DICOMDIR_CLASS = "1.2.840.10008.1.3.10"
 MAX_TWINS_COMPARED = 50
@@ -102,7 +102,7 @@ def _follow_dicomdir(contents: Contents, item: Item) -> tuple[Item, ...]:
         return (item,)
     if attributes.token(header.values.get(tags.SOP_CLASS_UID)) != DICOMDIR_CLASS:
         return (item,)
-    from preprocessing.dicomdir import files_of
+    from preprocessing.intake.dicomdir import files_of
 
     return files_of(item.path)
 
@@ -122,7 +122,7 @@ def _read_files(contents: Contents, items: tuple[Item, ...]) -> _Files:
             continue
         reason = left_out_reason(header)
         if reason == DICOMDIR_REASON and item.member is None:
-            from preprocessing.dicomdir import refuse_if_outside
+            from preprocessing.intake.dicomdir import refuse_if_outside
 
             refuse_if_outside(item.path)
         elif reason:
@@ -134,7 +134,7 @@ def _read_files(contents: Contents, items: tuple[Item, ...]) -> _Files:
 
 def _slices_of(contents: Contents, header: Header) -> tuple[Slice, ...]:
     if attributes.token(header.values.get(tags.SOP_CLASS_UID)) != SINGLE_FRAME_CT:
-        from preprocessing.enhanced import frames_of
+        from preprocessing.intake.enhanced import frames_of
 
         return frames_of(contents, header)
     raw = header.values.get(tags.NUMBER_OF_FRAMES)

@@ -22,10 +22,10 @@ from medomni.errors import BadInput
 from medomni.types.notice import Notice, NoticeLevel
 from medomni.types.study import Acquisition, Frame, Identity, SeriesSummary, Study
 from medomni.types.volume import Grid, Volume
-from preprocessing.contents import open_regular, shown
-from preprocessing.geometry import MAX_VOXELS, MIN_SLICES, PIXEL_RANGE_MM, STEP_RANGE_MM
-from preprocessing.identity import substitute_uid
-from preprocessing.sources import MAX_PACKING
+from preprocessing.intake.contents import open_regular, shown
+from preprocessing.intake.geometry import MAX_VOXELS, MIN_SLICES, PIXEL_RANGE_MM, STEP_RANGE_MM
+from preprocessing.intake.identity import substitute_uid
+from preprocessing.intake.sources import MAX_PACKING
 
 Progress = Callable[[float], None]
 AIR_HU = -1024

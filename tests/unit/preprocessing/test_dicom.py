@@ -65,7 +65,7 @@ def test_slices_are_sorted_by_position_not_by_number(tmp_path):
 
 def test_every_notice_code_has_words_in_both_languages():
     here = Path(__file__).parents[3] / "preprocessing"
-    names = ("dicom", "geometry", "identity", "nifti", "series")
+    names = ("dicom", "nifti", "intake/geometry", "intake/identity", "intake/series")
     text = "".join((here / f"{name}.py").read_text() for name in names)
     used = set(re.findall(r'(?:_notice|_warn|_tell)\(\s*"(\w+)"', text)) | set(re.findall(r'code="(\w+)"', text))
     used |= {"slices_sagittal", "slices_coronal"}

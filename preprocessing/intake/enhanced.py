@@ -7,10 +7,10 @@ from pydicom import dcmread
 from pydicom.dataset import Dataset
 
 from medomni.errors import BadInput
-from preprocessing import attributes, tags
-from preprocessing.contents import Contents
-from preprocessing.header import MAX_HEADER, Header, inflated
-from preprocessing.slices import Slice
+from preprocessing.intake import attributes, tags
+from preprocessing.intake.contents import Contents
+from preprocessing.intake.header import MAX_HEADER, Header, inflated
+from preprocessing.intake.slices import Slice
 
 MAX_FRAMES = 20_000
 

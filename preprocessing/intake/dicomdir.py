@@ -8,8 +8,8 @@ from pydicom import dcmread
 from pydicom.dataset import Dataset
 
 from medomni.errors import BadInput
-from preprocessing.contents import Item, shown
-from preprocessing.sources import MAX_FILES
+from preprocessing.intake.contents import Item, shown
+from preprocessing.intake.sources import MAX_FILES
 
 MAX_BYTES = 64 << 20
 _COMPONENT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_. -]{0,63}")

@@ -9,10 +9,10 @@ import pytest
 from pydicom.fileset import FileSet
 
 from medomni.errors import BadInput
-from preprocessing import sources
 from preprocessing.assemble import read_volume
 from preprocessing.dicom import open_study
-from preprocessing.sources import SourceKind, list_source
+from preprocessing.intake import sources
+from preprocessing.intake.sources import SourceKind, list_source
 from tests import ct_files
 from tests.ct_files import codes, save, series
 

@@ -13,8 +13,8 @@ from io import BytesIO
 from struct import Struct
 
 from medomni.errors import BadInput
-from preprocessing.contents import Contents, Item
-from preprocessing.tags import CLASS_OF_META, PIXEL_DATA, SOP_CLASS_UID, SYNTAX_OF_META, WANTED
+from preprocessing.intake.contents import Contents, Item
+from preprocessing.intake.tags import CLASS_OF_META, PIXEL_DATA, SOP_CLASS_UID, SYNTAX_OF_META, WANTED
 
 IMPLICIT_LITTLE = "1.2.840.10008.1.2"
 EXPLICIT_LITTLE = "1.2.840.10008.1.2.1"

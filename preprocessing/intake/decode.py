@@ -25,9 +25,9 @@ from jaxtyping import Int16
 
 from medomni.errors import BadInput, MedOmniError, MissingPart
 from medomni.types.study import Frame, PixelLayout
-from preprocessing.codestream import CutShort, Damaged, MissingCodec, decode, frame_streams, single_stream
-from preprocessing.contents import Contents, Item
-from preprocessing.slices import SINGLE_FRAME_CT
+from preprocessing.intake.codestream import CutShort, Damaged, MissingCodec, decode, frame_streams, single_stream
+from preprocessing.intake.contents import Contents, Item
+from preprocessing.intake.slices import SINGLE_FRAME_CT
 
 MEMORY_FREE = 192 << 20
 """Bytes a child may take beyond what it starts with, on top of eight times its frame."""

@@ -11,9 +11,9 @@ from datetime import date
 
 from medomni.types.notice import Notice, NoticeLevel
 from medomni.types.study import Acquisition, Contrast, Identity
-from preprocessing import attributes, tags
-from preprocessing.header import Header
-from preprocessing.slices import Slice, is_lossy
+from preprocessing.intake import attributes, tags
+from preprocessing.intake.header import Header
+from preprocessing.intake.slices import Slice, is_lossy
 
 MAX_AGE = 130
 _NO_CONTRAST = frozenset({

@@ -8,8 +8,8 @@ from functools import lru_cache
 
 from medomni.errors import BadInput
 from medomni.types.study import PixelLayout
-from preprocessing import attributes, tags
-from preprocessing.header import DEFLATED, EXPLICIT_BIG, NATIVE, UNDEFINED, Header
+from preprocessing.intake import attributes, tags
+from preprocessing.intake.header import DEFLATED, EXPLICIT_BIG, NATIVE, UNDEFINED, Header
 
 CT_CLASSES = frozenset({"1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.2.1", "1.2.840.10008.5.1.4.1.1.2.2"})
 """CT Image, Enhanced CT Image and Legacy Converted Enhanced CT Image Storage (PS3.6)."""

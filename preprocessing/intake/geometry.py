@@ -13,8 +13,8 @@ from jaxtyping import Float64
 from medomni.errors import BadInput
 from medomni.types.notice import Notice, NoticeLevel
 from medomni.types.volume import Grid
-from preprocessing import attributes, tags
-from preprocessing.slices import MAX_SIDE, Slice
+from preprocessing.intake import attributes, tags
+from preprocessing.intake.slices import MAX_SIDE, Slice
 
 MIN_SLICES = 3
 SAME_PLACE_MM = 0.02

@@ -11,10 +11,10 @@ import numpy as np
 
 from medomni.errors import BadInput
 from medomni.types.study import SeriesSummary
-from preprocessing import attributes, tags
-from preprocessing.geometry import MIN_SLICES, normal_of
-from preprocessing.header import Header
-from preprocessing.slices import CT_CLASSES, Slice
+from preprocessing.intake import attributes, tags
+from preprocessing.intake.geometry import MIN_SLICES, normal_of
+from preprocessing.intake.header import Header
+from preprocessing.intake.slices import CT_CLASSES, Slice
 
 DICOMDIR_REASON = "a DICOMDIR"
 _CLASS_NAMES = {

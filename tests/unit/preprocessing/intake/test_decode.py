@@ -10,10 +10,10 @@ from pydicom.encaps import encapsulate
 from pydicom.uid import JPEG2000Lossless, JPEGLSLossless, JPEGLSNearLossless, RLELossless
 
 from medomni.errors import BadInput, MissingPart
-from preprocessing import codestream, decode
 from preprocessing.assemble import assemble, read_volume
-from preprocessing.codestream import CutShort, Damaged, MissingCodec, frame_streams, single_stream
 from preprocessing.dicom import open_study
+from preprocessing.intake import codestream, decode
+from preprocessing.intake.codestream import CutShort, Damaged, MissingCodec, frame_streams, single_stream
 from tests import ct_files
 from tests.ct_files import codes, enhanced, save, series
 

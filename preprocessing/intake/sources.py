@@ -13,7 +13,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from medomni.errors import BadInput
-from preprocessing.contents import READ_FAILURES, Item, open_regular, shown, unreadable
+from preprocessing.intake.contents import READ_FAILURES, Item, open_regular, shown, unreadable
 
 MAX_FILES = 20_000
 """Most files of one source; the largest CT studies (several thin phases) hold about 8,000."""

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Int16
 
 from medomni.types.study import PixelLayout
-from preprocessing.slices import JPEG_2000, JPEG_LOSSLESS, JPEG_LS, RLE
+from preprocessing.intake.slices import JPEG_2000, JPEG_LOSSLESS, JPEG_LS, RLE
 
 _ITEM, _DELIMITER = b"\xfe\xff\x00\xe0", b"\xfe\xff\xdd\xe0"
 _END_OF_IMAGE = b"\xff\xd9"
