@@ -94,7 +94,7 @@ def _describe_series(dataset: Dataset, labels: Labels) -> None:
     dataset.SeriesDescription, dataset.ProtocolName = labels.series_description, "Phantom"
     dataset.BodyPartExamined, dataset.PatientPosition = labels.body_part, labels.patient_position
     dataset.PositionReferenceIndicator = ""
-    dataset.Manufacturer, dataset.ManufacturerModelName = "MedOmni", "Phantom"
+    dataset.Manufacturer, dataset.ManufacturerModelName = "MedOmni", "Torso 1"
     dataset.SoftwareVersions, dataset.DeviceSerialNumber = "1", "0"
     dataset.ImageType = ["ORIGINAL", "PRIMARY", "AXIAL"]
     dataset.KVP, dataset.ConvolutionKernel = 120, labels.kernel
