@@ -4,10 +4,7 @@ Every one of the 18 labels is answered: present, uncertain or absent by a rule s
 A probability of a rule is a fixed function of the measured size (docs/explanation/findings.md), not calibrated on patients.
 """
 
-import hashlib
 from collections.abc import Iterator
-from functools import cache
-from pathlib import Path
 
 import numpy as np
 from jaxtyping import UInt8
@@ -23,6 +20,7 @@ from preprocessing.detect.lesion_findings import nodule_candidates, segmented_le
 from preprocessing.detect.lung import lung_findings
 from preprocessing.detect.lung_measures import lung_measures, organ_measures
 from preprocessing.detect.masks import CONSOLIDATION, LESIONS, NODULE, OPACITY, find_lesions
+from preprocessing.rules import rules_digest
 
 FINDING_OF = {"nodule": "lung_nodule"}
 """Finding of a lesion mask where the names differ."""
@@ -56,7 +54,7 @@ def _lesions(labels: UInt8[np.ndarray, "z y x"], found: tuple[Finding, ...], seg
     kept = np.where(np.isin(labels, list(names)), labels, 0).astype(np.uint8)
     if "consolidation" not in seen and "lung_opacity" in seen:
         kept[labels == CONSOLIDATION] = OPACITY
-    return Segmentation(kept, segmentation.grid, names, "lesion-rules 1", _rules_digest())
+    return Segmentation(kept, segmentation.grid, names, "lesion-rules 1", rules_digest("detect/*.py"))
 
 
 def _not_evaluated(found: tuple[Finding, ...], coverage: Coverage) -> tuple[Finding, ...]:
@@ -79,12 +77,3 @@ def _notices(found: tuple[Finding, ...]) -> Iterator[Notice]:
     dense_ml = sum(m.value for finding in found if finding.label == "consolidation" for m in finding.measurements)
     if dense_ml >= WIDE_CONSOLIDATION_ML:
         yield Notice(code="lung_beyond_consolidation")
-
-
-@cache
-def _rules_digest() -> str:
-    """sha256 of the rules' own source files."""
-    digest = hashlib.sha256()
-    for path in sorted(Path(__file__).parent.glob("*.py")):
-        digest.update(path.read_bytes())
-    return digest.hexdigest()

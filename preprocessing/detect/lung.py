@@ -14,7 +14,7 @@ from medomni.types.region import Coverage, Region
 from medomni.types.segmentation import Segmentation
 from preprocessing.detect.masks import CONSOLIDATION, FLUID, OPACITY, is_fine_enough
 from preprocessing.detect.sides import SidedLesion, by_side, union_box
-from preprocessing.measure.regions import LUNG_PARTS
+from preprocessing.measure.regions import LUNG_PARTS, lungs_by_side, total, weighted_mean
 
 OPACITY_HALF_ML = 1.0
 """Opacity volume at probability 0.5: hilar and motion artefacts that pass the mask rules measured 0 mL on clean real CT."""
@@ -110,9 +110,10 @@ def _with_zones(finding: Finding, lesion: SidedLesion, regions: tuple[Region, ..
         return finding
     added: list[Measurement] = []
     zones: list[str] = []
+    lungs = lungs_by_side(regions)
     for side in lesion.sides:
-        lung = tuple(r for r in regions if r.structure in LUNG_PARTS[side] and r.is_found)
-        lung_ml = sum(r.value("volume") or 0.0 for r in lung)
+        lung = lungs[side]
+        lung_ml = total(lung, "volume")
         if not lung_ml:
             continue
         name = f"opacity_percent_{'total' if side == 'unknown' else side}"
@@ -155,12 +156,12 @@ def _fluid_finding(fluid: SidedLesion, coverage: Coverage) -> Finding:
 
 def _emphysema(regions: tuple[Region, ...]) -> Finding:
     """Emphysema by densitometry: the low-attenuation area of the worse lung decides, that of both is stated."""
-    lungs = {side: [r for r in regions if r.is_found and r.structure in parts] for side, parts in LUNG_PARTS.items()}
-    shares = {side: low_attenuation_percent(parts) for side, parts in lungs.items() if parts}
+    lungs = lungs_by_side(regions)
+    shares = {side: weighted_mean(parts, "laa950") for side, parts in lungs.items() if parts}
     probability = {side: round(_rising(share**2, LAA_HALF_PERCENT**2), 3) for side, share in shares.items()}
     worst = max(probability.values())
     both = [region for parts in lungs.values() for region in parts]
-    figures = {"total": low_attenuation_percent(both)}
+    figures = {"total": weighted_mean(both, "laa950")}
     if _presence(worst) is not Presence.ABSENT:
         figures = {side: share for side, share in shares.items() if side != "unknown"} | figures
     sides = [side for side in shares if side != "unknown" and _presence(probability[side]) is not Presence.ABSENT]
@@ -176,9 +177,3 @@ def _emphysema(regions: tuple[Region, ...]) -> Finding:
         ),
         evidence=tuple(Evidence(structure=r.structure, box_mm=r.box_mm, source="densitometry") for r in both),
     )
-
-
-def low_attenuation_percent(lungs: list[Region]) -> float:
-    """Low-attenuation area of some lung parts together, weighted by volume."""
-    volume_ml = sum(r.value("volume") or 0.0 for r in lungs)
-    return sum((r.value("laa950") or 0.0) * (r.value("volume") or 0.0) for r in lungs) / volume_ml

@@ -1,11 +1,11 @@
 """Regions -> measurement findings: lung volumes, densities, and organ volumes; figures only, no judgement."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 from medomni.anatomy import anatomy
 from medomni.types.finding import Evidence, Finding, Laterality, Measurement, Presence
 from medomni.types.region import Coverage, Region
-from preprocessing.measure.regions import LUNG_PARTS
+from preprocessing.measure.regions import lungs_by_side, total, weighted_mean
 from preprocessing.measure.scope import MEASURED_ORGANS
 
 FIGURES = (
@@ -23,8 +23,8 @@ def lung_measures(regions: tuple[Region, ...]) -> tuple[Finding, ...]:
 
 
 def _lung_measure(regions: tuple[Region, ...], label: str, name: str, source: str, unit: str, decimals: int) -> Finding:
-    sides = {side: [r for r in regions if r.structure in parts and r.is_found] for side, parts in LUNG_PARTS.items()}
-    combine: Callable[[Iterable[Region], str], float] = _sum if source == "volume" else _mean
+    sides = lungs_by_side(regions)
+    combine = total if source == "volume" else weighted_mean
     measurements = [
         Measurement(
             name=f"{name}_{side}",
@@ -39,7 +39,7 @@ def _lung_measure(regions: tuple[Region, ...], label: str, name: str, source: st
         if parts and side != "unknown"
     ]
     lungs = [r for parts in sides.values() for r in parts]
-    total = Measurement(
+    both = Measurement(
         name=f"{name}_total",
         value=combine(lungs, source),
         unit=unit,
@@ -53,7 +53,7 @@ def _lung_measure(regions: tuple[Region, ...], label: str, name: str, source: st
         label=label,
         presence=Presence.PRESENT,
         laterality=_laterality([side for side, parts in sides.items() if parts]),
-        measurements=(*measurements, total),
+        measurements=(*measurements, both),
         evidence=tuple(Evidence(structure=r.structure, box_mm=r.box_mm, source="segmentation") for r in lungs),
     )
 
@@ -64,16 +64,6 @@ def _laterality(sides: list[str]) -> Laterality:
 
 def _crosses_gap(regions: Iterable[Region], name: str) -> bool:
     return any(m.crosses_gap for r in regions for m in r.measurements if m.name == name)
-
-
-def _sum(regions: Iterable[Region], name: str) -> float:
-    return sum(r.value(name) or 0.0 for r in regions)
-
-
-def _mean(regions: Iterable[Region], name: str) -> float:
-    """Mean of a density figure, weighted by volume."""
-    parts = list(regions)
-    return sum((r.value(name) or 0.0) * (r.value("volume") or 0.0) for r in parts) / _sum(parts, "volume")
 
 
 def organ_measures(regions: tuple[Region, ...], coverage: Coverage) -> tuple[Finding, ...]:

@@ -13,7 +13,7 @@ from medomni.types.finding import BoxMm, Evidence, Laterality
 from medomni.types.region import Region
 from medomni.types.segmentation import Segmentation
 from medomni.types.volume import Grid, Mask
-from preprocessing.measure.regions import LUNG_PARTS, box_mm
+from preprocessing.measure.regions import LUNG_PARTS, box_mm, lungs_by_side
 
 LEAST_ML, LEAST_SHARE = 0.5, 0.05
 """A side counts when it holds this volume and this share of the larger side; less is a stray edge."""
@@ -104,9 +104,9 @@ def _is_left(voxels: Voxels, segmentation: Segmentation, regions: tuple[Region, 
 
 def midplane_mm(regions: tuple[Region, ...]) -> float:
     """LPS x of the plane half way between both lungs, or of the middle of all that was found."""
-    lungs = [tuple(r for r in regions if r.structure in LUNG_PARTS[side] and r.is_found) for side in ("right", "left")]
-    if all(lungs):
-        return sum(sum(lung_extent_mm(lung, 0)) for lung in lungs) / 4.0
+    lungs = lungs_by_side(regions)
+    if lungs["right"] and lungs["left"]:
+        return (sum(lung_extent_mm(lungs["right"], 0)) + sum(lung_extent_mm(lungs["left"], 0))) / 4.0
     return sum(lung_extent_mm(regions, 0)) / 2.0
 
 

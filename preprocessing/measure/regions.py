@@ -4,7 +4,7 @@ One pass over the voxels makes a histogram of CT numbers for each structure; eve
 figures of one structure always agree with each other.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
 from jaxtyping import Float64
@@ -84,6 +84,23 @@ def _measurements(name: str, histogram: Histogram, touches_edge: bool, crosses_g
         lowest, highest = HIGH_ATTENUATION_HU
         high = 100.0 * float(histogram[(hu >= lowest) & (hu <= highest)].sum()) / total
         yield Measurement(name="haa", value=high, unit="%", structure=name, decimals=1)
+
+
+def lungs_by_side(regions: Iterable[Region]) -> dict[str, tuple[Region, ...]]:
+    """The lung parts that were found on each side ("right", "left", "unknown"), empty where there is none."""
+    found = [region for region in regions if region.is_found]
+    return {side: tuple(r for r in found if r.structure in parts) for side, parts in LUNG_PARTS.items()}
+
+
+def total(regions: Iterable[Region], name: str) -> float:
+    """Sum of a figure over some regions."""
+    return sum(region.value(name) or 0.0 for region in regions)
+
+
+def weighted_mean(regions: Iterable[Region], name: str) -> float:
+    """Mean of a density figure over some regions, weighted by volume."""
+    parts = tuple(regions)
+    return sum((r.value(name) or 0.0) * (r.value("volume") or 0.0) for r in parts) / total(parts, "volume")
 
 
 def lung_ml(regions: Mapping[str, Region], *sides: str) -> float:

@@ -7,9 +7,7 @@ surroundings show it; left and right are parted where the bridge between them is
 grid of about 2 mm; only the thin shell along each border is decided at full resolution. Knows nothing about files.
 """
 
-import hashlib
 from collections.abc import Callable, Mapping
-from pathlib import Path
 
 import numpy as np
 from jaxtyping import Bool, UInt8
@@ -20,6 +18,7 @@ from medomni.types.segmentation import Segmentation
 from medomni.types.volume import Volume
 from preprocessing.coarse import WORKING_MM, CoarseVolume, coarse_volume
 from preprocessing.morphology import Mask3D, grow, largest_part, shrink
+from preprocessing.rules import rules_digest
 from preprocessing.segment.airway import find_airway
 from preprocessing.segment.lungs import LUNG_HU, find_lungs
 
@@ -61,7 +60,7 @@ class HuRules:
             names=NAMES if volume.grid.is_side_known else SIDELESS_NAMES,
             segmenter=f"{self.name} 1",
             notices=(Notice(code="lungs_by_density", level=NoticeLevel.INFO),) if right.any() or left.any() else (),
-            digest=hashlib.sha256(Path(__file__).read_bytes()).hexdigest(),
+            digest=rules_digest("segment/hu_rules.py", "segment/lungs.py", "segment/airway.py"),
         )
 
 
