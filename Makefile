@@ -14,7 +14,7 @@ STUDY     ?=
 HISTORY   ?=
 LANGUAGE  ?= en
 OUT       ?= demo/report
-PHANTOM   := demo/phantom/case-0007
+PHANTOM   := demo/phantom/case-0129
 TESTS     ?= tests
 WORKERS   ?= 2
 
@@ -30,7 +30,7 @@ help:
 
 demo: $(VENV)/.stamp-run
 ifeq ($(strip $(STUDY)),)
-	@test -d $(PHANTOM) || $(BIN)/medomni phantom --count 1 --seed 7 --out demo/phantom
+	@test -d $(PHANTOM) || $(BIN)/medomni phantom --count 1 --seed 129 --out demo/phantom
 	@$(BIN)/medomni draft $(PHANTOM)/dicom --history "$(or $(HISTORY),$(PHANTOM)/history.txt)" --lang $(LANGUAGE) --out "$(OUT)" --force
 else
 	@$(BIN)/medomni draft "$(STUDY)" --history "$(HISTORY)" --lang $(LANGUAGE) --out "$(OUT)" --force

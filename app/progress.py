@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from medomni import logs
 from medomni.types.provenance import StageRecord
@@ -36,6 +36,7 @@ class StageWatch:
             TextColumn("{task.description:<10}"),
             BarColumn(),
             TimeElapsedColumn(),
+            TimeRemainingColumn(),
             console=console,
             disable=is_quiet or not console.is_terminal,
         )

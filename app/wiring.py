@@ -14,7 +14,7 @@ from medomni.settings import Settings, load
 if TYPE_CHECKING:
     from medomni.pipeline import Segmenter, Stages
 
-DEFAULT_SEGMENTER = "hu-rules"
+OWN_SEGMENTER = "medomni-ct"
 DEFAULT_DRAFTER = "template"
 BUNDLE_SEGMENTER = "monai-bundle"
 BASE_MODEL = "medomni-base"
@@ -111,6 +111,8 @@ def check_dictation(recording: Path | None) -> None:
 def _segmenter(choice: str, settings: Settings, *, is_bundle_trusted: bool) -> "Segmenter":
     """The segmenter of a plug-in name, or the one that a MONAI bundle folder holds."""
     offered = [name for name in plugins.names(plugins.Group.SEGMENTERS) if name != BUNDLE_SEGMENTER]
+    if choice == OWN_SEGMENTER:
+        return _own(settings)
     if choice in offered:
         kind = plugins.load(plugins.Group.SEGMENTERS, choice)
         return cast("type[Segmenter]", kind)()
@@ -122,6 +124,15 @@ def _segmenter(choice: str, settings: Settings, *, is_bundle_trusted: bool) -> "
         remedy="choose one, or give the path of a MONAI bundle folder",
         where=choice,
     )
+
+
+def _own(settings: Settings) -> "Segmenter":
+    """MedOmni's own network; missing weights are said at once, before the study is read."""
+    from preprocessing.segment.medomni_ct import MedomniCt
+
+    network = MedomniCt(cache=settings.home / "cache", threads=settings.threads, device=settings.device)
+    network.check()
+    return cast("Segmenter", network)
 
 
 def _bundle(folder: Path, settings: Settings, *, is_trusted: bool) -> "Segmenter":

@@ -56,6 +56,12 @@ class Anatomy:
     zones: Mapping[str, Zone]
     spellings: Mapping[str, str]
 
+    @property
+    def lung_places(self) -> tuple[str, ...]:
+        """Names of the places within a lung: its zones, then its lobes."""
+        lobes = (structure.name for structure in self.structures_of("lungs") if "_lobe_" in structure.name)
+        return (*self.zones, *lobes)
+
     def structures_of(self, organ: str) -> tuple[Structure, ...]:
         """Structures that a report mentions under an organ."""
         return tuple(structure for structure in self.structures.values() if structure.organ == organ)

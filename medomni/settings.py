@@ -29,7 +29,7 @@ class Settings(Value):
     device: str = Field(
         default="cpu", pattern=r"^(cpu|cuda(:\d+)?)$", description="Torch device of a network: cpu, cuda or cuda:N."
     )
-    home: Path = Field(description="Folder of MedOmni's own files: the MLflow database, later caches and weights.")
+    home: Path = Field(description="Folder of MedOmni's own files: the MLflow database, the cache of converted networks.")
     tracking_uri: str = Field(
         pattern=r"^(sqlite|postgresql|mysql|http|https)[+a-z0-9]*://[^\r\n]+$",
         description="MLflow store that --track logs to: a sqlite:/// path, a database URL or a server's address.",

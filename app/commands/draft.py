@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from app import options
-from app.options import Force, Json, Quiet, SegmenterName, Source, TrustBundle
+from app.options import DEFAULT_SEGMENTER, Force, Json, Quiet, SegmenterName, Source, TrustBundle
 
 if TYPE_CHECKING:
     from medomni.types.report import Report
@@ -34,7 +34,7 @@ def draft(
     dictation: Dictation = None,
     prior: PriorPath = None,
     adapter: Adapter = None,
-    segmenter: SegmenterName = "hu-rules",
+    segmenter: SegmenterName = DEFAULT_SEGMENTER,
     trust_bundle: TrustBundle = False,
     drafter: Drafter = "template",
     language: Language = "en",

@@ -22,6 +22,7 @@ PACKAGES = (
     "nibabel",
     "torch",
     "monai",
+    "openvino",
     "fhir.resources",
     "mlflow",
     "pydantic",

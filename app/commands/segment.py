@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from app import options
-from app.options import Force, Json, Quiet, SegmenterName, Source, TrustBundle
+from app.options import DEFAULT_SEGMENTER, Force, Json, Quiet, SegmenterName, Source, TrustBundle
 
 if TYPE_CHECKING:
     from medomni.types.segmentation import Segmentation
@@ -17,7 +17,7 @@ Out = Annotated[Path, typer.Option("--out", metavar="FILE.nii.gz", help="Label m
 def segment(
     source: Source,
     out: Out,
-    segmenter: SegmenterName = "hu-rules",
+    segmenter: SegmenterName = DEFAULT_SEGMENTER,
     trust_bundle: TrustBundle = False,
     force: Force = False,
     as_json: Json = False,

@@ -1,39 +1,61 @@
-"""One phantom case: a chest CT, what is true about it, and the patient's history.
+"""One phantom case: a CT, what is true about it, and the patient's history.
 
-    seed, diseases -> person -> torso -> lungs -> scan -> PhantomCase
+    seed, diseases -> person -> body -> diseases -> scan -> PhantomCase
 
 Every case is computed; nothing comes from a real person.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
-from jaxtyping import Int16
-from scipy import ndimage
 
 from medomni import __version__
-from medomni.phantom.canvas import Canvas, Field
-from medomni.phantom.disease import Placed
-from medomni.phantom.lung import Lungs, Nodule, fill_lungs
+from medomni.phantom.body import ANATOMY, LUNG_PARTS, Body, draw_body, structure_labels
+from medomni.phantom.canvas import Canvas
+from medomni.phantom.cohort import BodyRegion
+from medomni.phantom.contrast import Phase
+from medomni.phantom.disease import Lesion, Placed
+from medomni.phantom.disease.apply import add_diseases, prepare_person
+from medomni.phantom.facts import FINDINGS, ORGAN_CHANGES, Fact, gather
+from medomni.phantom.history import history
+from medomni.phantom.measure import measure
 from medomni.phantom.person import HEIGHT_MM, Person, make_person
-from medomni.phantom.torso import Torso, draw_torso
-from medomni.phantom.words import history
+from medomni.phantom.scan import Technique, draw_technique, scan
 from medomni.types.segmentation import Segmentation
 from medomni.types.volume import Mask, Volume
 
 DEFAULT_SHAPE = (120, 256, 256)
 DEFAULT_SPACING_MM = (2.5, 1.4, 1.4)
-_LESION_ORDER = ("low_attenuation", "lung_opacity", "consolidation", "nodule", "pleural_effusion")
+MIDDLE_Z_MM = {BodyRegion.CHEST: HEIGHT_MM / 2, BodyRegion.ABDOMEN: -60.0}
+"""Height of the middle of the scan: 150 mm above the level below the lung bases from which heights are counted, or below it."""
+WEIGHT = {BodyRegion.CHEST: (*FINDINGS, *ORGAN_CHANGES), BodyRegion.ABDOMEN: (*ORGAN_CHANGES, *FINDINGS)}
+"""Kinds in the order in which a reader of the region cares about them."""
+KERNELS_OF = {BodyRegion.CHEST: ("SOFT", "STANDARD", "LUNG"), BodyRegion.ABDOMEN: ("SOFT", "STANDARD")}
+
+EXTRA_LABELS = 40
+"""First label of the structures that no segmenter looks for; 20 to 39 are left to lesions."""
+LESION_NAMES = (
+    *("steatosis", "splenomegaly", "cardiomegaly", "emphysema", "mosaic_attenuation_pattern"),
+    *("interlobular_septal_thickening", "bronchiectasis", "peribronchial_thickening", "pulmonary_fibrotic_sequela"),
+    *("lung_opacity", "atelectasis", "consolidation", "pleural_effusion", "pericardial_effusion", "hiatal_hernia"),
+    *("lymphadenopathy", "vertebral_fracture", "renal_cyst", "renal_stone", "nodule"),
+    *("arterial_wall_calcification", "coronary_artery_wall_calcification", "medical_material"),
+)
+"""Lesions by label (the place counted from 1): what is wide comes first, and later ones win a shared voxel."""
 
 
 @dataclass(frozen=True, eq=False)
 class PhantomCase:
     """A phantom CT with its truth.
 
-    ``truth`` labels body, lung_right, lung_left, airway and bone (what ``hu-rules`` looks for) and heart, aorta, liver,
-    spleen and stomach; ``lesions`` the placed diseases. Labels exclude each other: ``body`` is what is in the body and
-    nothing else named. ``measurements`` holds true values under the measurement names of a report. ``history`` is keyed
-    by language.
+    Attributes:
+        truth: the structures of ``ANATOMY`` under their labels, then other organs, and ``body``: what is inside the skin
+            and nothing else named. Labels exclude each other. Lobes hold diseased lung, but no pleural fluid.
+        lesions: the placed diseases under ``LESION_NAMES``; a later name wins a shared voxel, ``drawn`` has the whole masks.
+        drawn: each disease with its mask, box and true measurements.
+        facts: the same as a report would speak of it.
+        measurements: true values under the measurement names of a report.
+        history: the clinical history by language.
     """
 
     seed: int
@@ -41,11 +63,20 @@ class PhantomCase:
     truth: Segmentation
     lesions: Segmentation
     placed: tuple[Placed, ...]
-    nodules: tuple[Nodule, ...]
+    drawn: tuple[Lesion, ...]
+    facts: tuple[Fact, ...]
     measurements: dict[str, float]
     age_years: int
     sex: str
     history: dict[str, str]
+    region: BodyRegion
+    phase: str
+    technique: Technique
+
+    @property
+    def nodules(self) -> tuple[Fact, ...]:
+        """The placed nodules."""
+        return tuple(fact for fact in self.facts if fact.kind == "lung_nodule")
 
 
 def make_case(
@@ -53,98 +84,89 @@ def make_case(
     findings: tuple[Placed, ...] = (),
     shape: tuple[int, int, int] = DEFAULT_SHAPE,
     spacing_mm: tuple[float, float, float] = DEFAULT_SPACING_MM,
+    region: BodyRegion = BodyRegion.CHEST,
 ) -> PhantomCase:
     """Return the phantom case of a seed; the same arguments give the same bytes.
 
-    The chest is 300 mm high and up to 340 mm wide whatever the sampling: a coarser grid shows the same person.
+    A coarser grid shows the same person.
 
     Raises:
         ValueError: a nodule does not fit into its zone.
     """
-    canvas = Canvas(shape, spacing_mm, middle_z_mm=HEIGHT_MM / 2)
-    person = make_person(seed)
-    torso = draw_torso(canvas, person, np.random.default_rng([seed, 2]))
-    lungs = fill_lungs(canvas, person, torso, findings, np.random.default_rng([seed, 3]))
-    hu = _scan(canvas, person, torso, np.random.default_rng([seed, 4]))
-    truth = _truth(canvas, torso, lungs)
-    lesions = _label(canvas, {name: lungs.lesions[name] for name in _LESION_ORDER if name in lungs.lesions})
+    person = prepare_person(make_person(seed), findings)
+    return scan_person(healthy_body(person, shape, spacing_mm, region), findings, region)
+
+
+def healthy_body(person: Person, shape: tuple[int, int, int], spacing_mm: tuple[float, float, float], region: BodyRegion) -> Body:
+    """Return the body of a person before diseases are drawn into it."""
+    canvas = Canvas(shape, spacing_mm, middle_z_mm=MIDDLE_Z_MM[region])
+    return draw_body(canvas, person, np.random.default_rng([person.seed, 2]))
+
+
+def copy_of(body: Body) -> Body:
+    """The same body with arrays of its own: diseases and the scan use a body up."""
+    return replace(body, hu=body.hu.copy(), parts={name: mask.copy() for name, mask in body.parts.items()})
+
+
+def scan_person(body: Body, findings: tuple[Placed, ...], region: BodyRegion, visit: int = 0) -> PhantomCase:
+    """Draw diseases into a healthy body, scan it and return the case; ``body`` is used up.
+
+    ``visit`` numbers the scans of one person: another visit has other noise and another technique.
+    """
+    canvas, person = body.canvas, body.person
+    drawn = add_diseases(body, findings, np.random.default_rng([person.seed, 3]))
+    order = WEIGHT[region]
+    technique = draw_technique(
+        np.random.default_rng([person.seed, 7, visit]),
+        canvas.spacing_mm[0],
+        KERNELS_OF[region],
+        has_contrast=person.phase is not Phase.NONE,
+    )
+    truth = _truth(body)
+    hu = scan(canvas, body.hu, body.parts["body"], technique, np.random.default_rng([person.seed, 4, visit]))
     return PhantomCase(
-        seed=seed,
+        seed=person.seed,
         volume=Volume(hu, canvas.grid),
         truth=truth,
-        lesions=lesions,
+        lesions=_lesions(canvas, drawn),
         placed=findings,
-        nodules=lungs.nodules,
-        measurements=_measure(canvas, lungs, hu),
+        drawn=drawn,
+        facts=gather(drawn, findings, {name: body.parts[name] for name in LUNG_PARTS}, order),
+        measurements=measure(canvas, body.parts, drawn, hu),
         age_years=person.age_years,
         sex=person.sex,
-        history={language: history(person, findings, language) for language in ("en", "zh")},
+        history={language: history(person, findings, language, order) for language in ("en", "zh")},
+        region=region,
+        phase="" if person.phase is Phase.NONE else str(person.phase),
+        technique=technique,
     )
 
 
-def draw_findings(seed: int) -> tuple[Placed, ...]:
-    """Return the diseases of a seed's default case: none in about one case of four, else one to three."""
-    rng = np.random.default_rng([seed, 5])
-    chosen = []
-    for kind in rng.permutation(("lung_opacity", "consolidation", "pleural_effusion", "emphysema", "lung_nodule"))[
-        : rng.choice(4, p=(0.25, 0.4, 0.25, 0.1))
-    ]:
-        side = ("left", "right")[int(rng.integers(2))]
-        zone = "lower" if kind == "pleural_effusion" else ("upper", "middle", "lower")[int(rng.integers(3))]
-        severity = ("mild", "moderate", "severe")[int(rng.choice(3, p=(0.4, 0.4, 0.2)))]
-        chosen.append(Placed(str(kind), side, zone, severity))
-    return tuple(chosen)
+def _truth(body: Body) -> Segmentation:
+    labels = structure_labels(body)
+    names = dict(enumerate(ANATOMY, start=1))
+    extra = [name for name in body.parts if name not in ANATOMY and name != "body"]
+    for label, name in enumerate((*extra, "body"), start=EXTRA_LABELS):
+        labels[body.parts[name] & (labels == 0)] = label
+        names[label] = name
+    return _segmentation(labels, body.canvas, names)
 
 
-def _scan(canvas: Canvas, person: Person, torso: Torso, rng: np.random.Generator) -> Int16[np.ndarray, "z y x"]:
-    """Return the HU a scanner would show: table, blur of the focus and the kernel, correlated noise."""
-    hu = torso.hu
-    _draw_table(canvas, hu, torso)
-    blur = (0.45, 0.55, 0.55)
-    hu = ndimage.gaussian_filter(hu, blur, truncate=3)
-    noise = rng.standard_normal(canvas.shape, dtype=np.float32)
-    noise = ndimage.gaussian_filter(noise, (0.0, 0.75, 0.75), truncate=3)
-    deviation = float(rng.uniform(11, 19)) * (1 + 0.5 * np.clip((canvas.z - 235) / 40, 0, 1))
-    hu += noise * (deviation / np.float32(noise.std()))
-    return np.asarray(np.clip(np.rint(hu), -1024, 3071), dtype=np.int16)
-
-
-def _draw_table(canvas: Canvas, hu: Field, torso: Torso) -> None:
-    rows = np.flatnonzero(torso.body.any(axis=(0, 2)))
-    back = float(canvas.y.flat[rows[-1]])
-    top = canvas.y - (back + 10 - 0.0005 * canvas.x**2)
-    half = max(1.3, 0.6 * canvas.spacing_mm[1])
-    shell = (np.abs(top) < half) | (np.abs(top - 24) < half)
-    core = (top > 0) & (top < 24)
-    for part, value in ((core, -955), (shell, -260)):
-        np.copyto(hu, np.float32(value), where=part & (np.abs(canvas.x) < 172) & ~torso.body)
-
-
-def _truth(canvas: Canvas, torso: Torso, lungs: Lungs) -> Segmentation:
-    parts: dict[str, Mask] = {"body": torso.body, "lung_right": lungs.right, "lung_left": lungs.left}
-    solid = {name: mask for name, mask in torso.parts.items() if name in ("heart", "aorta", "liver", "spleen", "stomach")}
-    return _label(canvas, {**parts, "airway": lungs.airway, "bone": torso.bone, **solid})
-
-
-def _label(canvas: Canvas, parts: dict[str, Mask]) -> Segmentation:
+def _lesions(canvas: Canvas, drawn: tuple[Lesion, ...]) -> Segmentation:
     labels = np.zeros(canvas.shape, dtype=np.uint8)
-    for label, mask in enumerate(parts.values(), start=1):
-        labels[mask] = label
-    return Segmentation(labels, canvas.grid, dict(enumerate(parts, start=1)), f"phantom {__version__}", "")
+    names: dict[int, str] = {}
+    for label, name in enumerate(LESION_NAMES, start=1):
+        masks: list[Mask] = [lesion.mask for lesion in drawn if _lesion_name(lesion.kind) == name]
+        for mask in masks:
+            labels[mask] = label
+        if masks:
+            names[label] = name
+    return _segmentation(labels, canvas, names)
 
 
-def _measure(canvas: Canvas, lungs: Lungs, hu: Int16[np.ndarray, "z y x"]) -> dict[str, float]:
-    values: dict[str, float] = {}
-    for side, lung in (("right", lungs.right), ("left", lungs.left)):
-        inside = hu[lung]
-        values[f"lung_volume_{side}"] = float(lung.sum() * canvas.voxel_ml)
-        values[f"mean_hu_{side}"] = float(inside.mean())
-        values[f"laa950_{side}"] = float((inside < -950).mean() * 100)
-        where = np.asarray(canvas.x < 0) if side == "right" else np.asarray(canvas.x >= 0)
-        names = {"lung_opacity": "opacity", "consolidation": "consolidation", "pleural_effusion": "effusion"}
-        for lesion, name in names.items():
-            volume = float((lungs.lesions[lesion] & where).sum() * canvas.voxel_ml) if lesion in lungs.lesions else 0.0
-            values[f"{name}_volume_{side}"] = volume
-        values[f"opacity_percent_{side}"] = 100 * values[f"opacity_volume_{side}"] / values[f"lung_volume_{side}"]
-    values["lung_volume_total"] = values["lung_volume_right"] + values["lung_volume_left"]
-    return values
+def _lesion_name(kind: str) -> str:
+    return "nodule" if kind == "lung_nodule" else kind
+
+
+def _segmentation(labels: np.ndarray, canvas: Canvas, names: dict[int, str]) -> Segmentation:
+    return Segmentation(labels, canvas.grid, names, f"phantom {__version__}", "")

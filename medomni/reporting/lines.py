@@ -112,9 +112,9 @@ def _shares_by_side(finding: Finding, side: Laterality) -> tuple[Measurement, ..
 
 def _withheld(finding: Finding) -> Line:
     evidence = next(iter(finding.evidence), None)
-    zones = anatomy().zones
+    within = anatomy().lung_places
     named = _shares_by_side(finding, Laterality.NONE)
-    measured = tuple(m for m in named if m.value > 0 and not any(z in m.name for z in zones))
+    measured = tuple(m for m in named if m.value > 0 and not any(place in m.name for place in within))
     places = tuple(place for place in places_of(finding) if side_of(place) is Laterality.NONE)
     slice_index = _slice(measured, evidence)
     return Line(finding, Laterality.UNKNOWN, places, measured, evidence, slice_index, is_side_withheld=True)

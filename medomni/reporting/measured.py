@@ -97,7 +97,8 @@ def _text(case: Case, finding: Finding, stated: list[Measurement], structure: st
         if limits
         else (words.say(f"measured.{finding.label}"))
     )
-    items = [_item(case, m) for m in stated]
+    is_sided = vocabulary().label(finding.label).is_sided
+    items = [_item(case, m) if is_sided else amount(m, words) for m in stated]
     return words.sentence("measured.line", title=title, items=words.listed(items, "items"))
 
 

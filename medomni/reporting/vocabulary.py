@@ -47,6 +47,7 @@ class LabelEntry(Value):
     is_critical: bool
     is_sided: bool
     is_measurement_only: bool
+    is_always_answered: bool = True
     applies_to: str
     thresholds_hu: tuple[int, ...]
     mentions_en: tuple[str, ...]

@@ -73,18 +73,26 @@ def detail(words: PhraseBank, line: Line, measurement: Measurement, is_total: bo
     """One number of a line in words."""
     name, value, side = measurement.name, amount(measurement, words), side_of(measurement.name)
     if name.startswith("laa950_"):
-        lung = words.say(f"of_lung.{side.value if side in SIDES else 'bilateral'}")
-        limits = vocabulary().label(line.finding.label).thresholds_hu
-        if not limits or name != next(m.name for m in line.measurements if m.name.startswith("laa950_")):
-            return words.say("detail.share", value=value, lung=lung)
-        return words.say("detail.low_attenuation", value=value, lung=lung, threshold=str(limits[0]))
+        return _low_attenuation(words, line, measurement)
     if side in SIDES and is_share(measurement):
         return words.say("detail.share", value=value, lung=words.say(f"of_lung.{side.value}"))
+    if name.startswith("ground_glass_volume"):
+        return words.say("detail.ground_glass", value=value)
     if side in SIDES and "_volume_" in name:
         return words.say("detail.total" if is_total else "detail.volume", value=value)
     if name.endswith("_percent_total"):
         return words.say("detail.share", value=value, lung=words.say("of_lung.bilateral"))
     return words.say(detail_key(name), value=value, name=words.name(name))
+
+
+def _low_attenuation(words: PhraseBank, line: Line, measurement: Measurement) -> str:
+    """The share of low attenuation of one lung; the first of a line names the threshold."""
+    side, value = side_of(measurement.name), amount(measurement, words)
+    lung = words.say(f"of_lung.{side.value if side in SIDES else 'bilateral'}")
+    limits = vocabulary().label(line.finding.label).thresholds_hu
+    if not limits or measurement.name != next(m.name for m in line.measurements if m.name.startswith("laa950_")):
+        return words.say("detail.share", value=value, lung=lung)
+    return words.say("detail.low_attenuation", value=value, lung=lung, threshold=str(limits[0]))
 
 
 def is_share(measurement: Measurement) -> bool:
@@ -135,7 +143,7 @@ def _place(words: PhraseBank, place: str, zones: dict[str, Measurement]) -> str:
 
 
 def _zone_volumes(line: Line) -> dict[str, Measurement]:
-    found = {place: line.of(f"_volume_{place}") for place in anatomy().zones}
+    found = {place: line.of(f"_volume_{place}") for place in anatomy().lung_places}
     return {place: measurement for place, measurement in found.items() if measurement}
 
 

@@ -16,7 +16,8 @@ class Segmentation:
 
     ``names`` maps label to structure name (TotalSegmentator's where one exists, see ``medomni/data/anatomy.toml``).
     A structure in ``names`` without voxels was looked for and not found; a structure not in ``names`` was never looked for.
-    ``segmenter`` is the name and version of what made it; ``digest`` the sha256 of its weights or rules.
+    ``segmenter`` is the name and version of what made it; ``digest`` the sha256 of its weights or rules. ``lesions`` is the
+    map of the lesions that the same segmenter saw, on the same grid; None when it looks for none.
     """
 
     labels: UInt8[np.ndarray, "z y x"]
@@ -25,10 +26,13 @@ class Segmentation:
     segmenter: str
     digest: str
     notices: tuple[Notice, ...] = field(default=())
+    lesions: "Segmentation | None" = None
 
     def __post_init__(self) -> None:
         if self.labels.shape != self.grid.shape or self.labels.dtype != np.uint8:
             raise ValueError("labels must be uint8 on the study's grid")
+        if self.lesions is not None and self.lesions.labels.shape != self.labels.shape:
+            raise ValueError("lesions must lie on the grid of the structures")
 
     def mask(self, *structures: str) -> Mask:
         """Voxels of any of the named structures (all False when none was found)."""

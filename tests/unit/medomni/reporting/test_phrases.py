@@ -15,7 +15,7 @@ ROOT = Path(medomni.__file__).parents[1]
 PACKAGES = ("medomni", "preprocessing", "adapters", "evaluation", "app")
 REASONS = (
     "outside_field_of_view not_segmented no_detector no_anatomy_found unusual_image region_not_supported side_unknown "
-    "resolution_too_low not_excluded one_lung_only too_little_shown"
+    "resolution_too_low not_excluded one_lung_only too_little_shown contrast_medium metal image_too_noisy"
 )
 
 

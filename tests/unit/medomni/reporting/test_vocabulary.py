@@ -11,7 +11,7 @@ from medomni.reporting import reading
 from medomni.reporting.vocabulary import Match, codes, organ_order, side, vocabulary
 from medomni.types.codes import RADLEX, SNOMED_CT
 from medomni.types.finding import Laterality
-from preprocessing.detect.lung import VOLUME_NAMES
+from preprocessing.detect.answer import VOLUME_NAMES
 from preprocessing.detect.lung_measures import FIGURES
 from preprocessing.detect.masks import LESIONS
 
@@ -35,14 +35,19 @@ CT_RATE = [
     "bronchiectasis",
     "interlobular_septal_thickening",
 ]
-MEASURED = ("lung_volume", "lung_density", "low_attenuation_area", "high_attenuation_area", "organ_volume")
+OTHERS = ("hepatic_steatosis", "splenomegaly", "renal_stone", "low_bone_density")
+MEASURED = (
+    *("lung_volume", "lung_density", "low_attenuation_area", "high_attenuation_area", "organ_volume"),
+    "trabecular_density",
+)
 DATA = Path(os.environ.get("MEDOMNI_DATA", Path(__file__).parents[5] / "shared" / "data"))
 
 
-def test_the_table_holds_the_18_labels_and_the_measurements_and_nothing_else():
+def test_the_table_holds_the_18_labels_a_few_others_and_the_measurements_and_nothing_else():
     clinical = {name for name, entry in vocabulary().labels.items() if not entry.is_measurement_only}
 
-    assert clinical == set(CT_RATE)
+    assert {name for name in clinical if vocabulary().label(name).is_always_answered} == set(CT_RATE)
+    assert clinical == {*CT_RATE, *OTHERS}
     assert set(vocabulary().labels) - clinical == set(MEASURED)
 
 
