@@ -32,6 +32,7 @@ def main() -> int:
 def measure_seed(seed: int) -> list[dict[str, object]]:
     """Dice of both lungs, healthy and with the seed's own diseases."""
     from medomni.phantom import draw_findings, make_case
+    from medomni.phantom.disease.placed import LOBES
     from preprocessing.segment.hu_rules import HuRules
 
     rows: list[dict[str, object]] = []
@@ -39,8 +40,9 @@ def measure_seed(seed: int) -> list[dict[str, object]]:
         case = make_case(seed, placed)
         found = HuRules().segment(case.volume)
         disease = ", ".join(f"{p.severity} {p.kind} {p.side} {p.zone}" for p in placed) or "healthy"
-        for lung in ("lung_right", "lung_left"):
-            mine, truth = found.mask(lung), case.truth.mask(lung)
+        for side, lobes in LOBES.items():
+            lung = f"lung_{side}"
+            mine, truth = found.mask(lung), case.truth.mask(*lobes)
             dice = 2.0 * float((mine & truth).sum()) / float(mine.sum() + truth.sum())
             rows.append(
                 {

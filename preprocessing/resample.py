@@ -6,6 +6,7 @@ the true position of every slice. Interpolation is linear; where voxels grow, th
 texture is averaged, not aliased.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import permutations
 
@@ -41,25 +42,38 @@ def labels_to_study(labels: UInt8[np.ndarray, "z y x"], working: Grid, study: Gr
     Raises:
         ValueError: the two grids are not parallel (``working`` was not made from ``study``).
     """
+    back = np.empty(study.shape, dtype=np.uint8)
+    for k, plane in enumerate(planes_of_study(labels, working, study)):
+        back[k] = plane
+    return back
+
+
+def planes_of_study(labels: UInt8[np.ndarray, "z y x"], working: Grid, study: Grid) -> Iterator[UInt8[np.ndarray, "h w"]]:
+    """Yield the planes of ``labels_to_study`` one by one: slices that fall into the same working voxels share one array.
+
+    Raises:
+        ValueError: the two grids are not parallel (``working`` was not made from ``study``).
+    """
     to_index = _index_axes(working)
     steps = to_index @ np.stack([study.column_direction, study.row_direction], axis=1) * study.pixel_spacing_mm
     row_axis, column_axis = _parallel_axes(steps, study)
     slice_axis = 3 - row_axis - column_axis
     starts = (study.slice_origins_mm - working.slice_origins_mm[0]) @ to_index.T
-    back = np.zeros(study.shape, dtype=np.uint8)
-    for k, start in enumerate(starts):
+    nothing = np.zeros(study.shape[1:], dtype=np.uint8)
+    last_depth, last_start, plane = -1, starts[0], nothing
+    for start in starts:
         depth = int(_nearest(start[slice_axis : slice_axis + 1], working.shape[slice_axis])[0])
-        if depth < 0:
-            continue
-        plane = np.take(labels, depth, axis=slice_axis)
-        plane = plane.T if row_axis > column_axis else plane
-        rows = _nearest(start[row_axis] + np.arange(study.shape[1]) * steps[row_axis, 0], working.shape[row_axis])
-        columns = _nearest(start[column_axis] + np.arange(study.shape[2]) * steps[column_axis, 1], working.shape[column_axis])
-        found = plane[np.ix_(rows, columns)]
-        found[rows < 0] = 0
-        found[:, columns < 0] = 0
-        back[k] = found
-    return back
+        in_plane = start[[row_axis, column_axis]]
+        if depth != last_depth or np.max(np.abs(in_plane - last_start[[row_axis, column_axis]])) > 1e-4:
+            coarse = np.take(labels, depth, axis=slice_axis)
+            coarse = coarse.T if row_axis > column_axis else coarse
+            rows = _nearest(in_plane[0] + np.arange(study.shape[1]) * steps[row_axis, 0], working.shape[row_axis])
+            columns = _nearest(in_plane[1] + np.arange(study.shape[2]) * steps[column_axis, 1], working.shape[column_axis])
+            plane = nothing if depth < 0 else coarse[:, columns][rows]
+            if depth >= 0:
+                plane[rows < 0], plane[:, columns < 0] = 0, 0
+            last_depth, last_start = depth, start
+        yield plane
 
 
 @dataclass(frozen=True, eq=False)

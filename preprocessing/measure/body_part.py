@@ -1,4 +1,4 @@
-"""Volume + Regions of the density rules -> which part of the body is shown, or why nothing can be judged.
+"""Volume + Regions of a segmenter that outlines body and lungs -> which part of the body is shown, or why nothing can be judged.
 
 The image decides, not the header: BodyPartExamined is often empty or wrong.
 """
@@ -9,7 +9,7 @@ import numpy as np
 
 from medomni.types.region import Region
 from medomni.types.volume import Volume
-from preprocessing.measure.regions import LUNGS, lung_ml
+from preprocessing.measure.regions import LUNGS, lung_ml, total
 
 NOTHING_ML, BODY_MIN_ML = 20.0, 300.0
 """Less tissue than the first is noise or a table; less than the second (a slab of 1 cm) is too little to judge."""
@@ -23,6 +23,8 @@ UPPER_ABDOMEN_MM = 120.0
 """A chest with this much below the lungs shows the upper abdomen as a whole."""
 HEAD_BONE_SHARE = 0.09
 """Bone share of body volume: skull and neck 0.1 to 0.25, trunk 0.02 to 0.07."""
+BONES = ("bone", "vertebrae", "ribs")
+"""Structures that hold bone; a segmenter that names some bones calls the others "bone"."""
 TRUNK_CM2 = 200.0
 """Mean cross-section of a trunk, at least; limbs are thinner."""
 
@@ -44,8 +46,7 @@ def image_problem(volume: Volume, regions: Mapping[str, Region]) -> str:
 def body_part(volume: Volume, regions: Mapping[str, Region]) -> str:
     """The body part: chest, abdomen, chest_abdomen, head or other."""
     if lung_ml(regions) < LUNG_MIN_ML:
-        bone = regions.get("bone")
-        if bone and (bone.value("volume") or 0.0) / _body_ml(regions) > HEAD_BONE_SHARE:
+        if total((regions[name] for name in BONES if name in regions), "volume") / _body_ml(regions) > HEAD_BONE_SHARE:
             return "head"
         height_cm = float(volume.grid.slice_extents_mm.sum()) / 10.0
         return "abdomen" if _body_ml(regions) / height_cm > TRUNK_CM2 else "other"

@@ -25,6 +25,9 @@ UNPAIRED = ("liver", "spleen", "pancreas", "gallbladder", "thyroid_gland", "hear
 MEASURED_ORGANS = frozenset((*UNPAIRED, *(f"{organ}_{side}" for organ in PAIRED for side in ("left", "right"))))
 """Structures whose volume and mean CT number are reported as such when a segmenter finds them."""
 
+JUDGED_ON = {"great_vessels": ("aorta",), "mediastinum": ("heart", "aorta", "esophagus"), "bones": ("vertebrae",)}
+"""Organs that a detector judges when a segmenter found all of these structures."""
+
 
 def scope(volume: Volume, segmentation: Segmentation, regions: tuple[Region, ...]) -> tuple[Coverage, tuple[Notice, ...]]:
     """Return what the volume covers and the notices that limit the draft."""
@@ -49,7 +52,7 @@ def scope(volume: Volume, segmentation: Segmentation, regions: tuple[Region, ...
 
 
 def _is_by_rules(segmentation: Segmentation) -> bool:
-    """Whether the segmenter itself outlines the body and the lungs, as the density rules do."""
+    """Whether the segmenter itself outlines the body and the lungs by density rules, as ``hu-rules`` and ``medomni-ct`` do."""
     return segmentation.has("body") and any(segmentation.has(name) for name in LUNGS)
 
 
@@ -63,9 +66,16 @@ def _evaluated(found: Mapping[str, Region], part: str, is_side_known: bool) -> t
     organs = {anatomy().structures[name].organ for name, r in found.items() if r.is_found and name in MEASURED_ORGANS}
     if part in ("chest", "abdomen", "chest_abdomen") and lung_ml(found) >= LUNG_MIN_ML:
         organs |= {"lungs", "pleura"} if is_side_known else {"lungs"}
+    organs |= {organ for organ, needed in JUDGED_ON.items() if all(_is_found(found, name) for name in needed)}
+    if lung_ml(found) >= LUNG_MIN_ML:
+        organs.add("devices")
     if "lymph_node" in found:
         organs.add("mediastinum")
     return tuple(organ for organ in anatomy().organs if organ in organs)
+
+
+def _is_found(found: Mapping[str, Region], structure: str) -> bool:
+    return structure in found and found[structure].is_found
 
 
 def _not_evaluated(evaluated: tuple[str, ...], part: str, rules: Mapping[str, Region]) -> dict[str, str]:

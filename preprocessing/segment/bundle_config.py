@@ -41,7 +41,7 @@ class BundlePlan:
     """What a bundle says about its network and how to feed it.
 
     ``spacing_mm`` counts along ``axcodes`` (None keeps the study's own spacing on that axis). ``channels`` maps output
-    channel to the bundle's label.
+    channel to the bundle's label. Each side of an image must be a multiple of ``divisor`` when it is inferred whole.
     """
 
     name: str
@@ -54,6 +54,7 @@ class BundlePlan:
     overlap: float
     blend: str
     padding: str
+    divisor: int
     has_sigmoid: bool
     weights_stem: str
     ignored: tuple[str, ...]
@@ -81,6 +82,7 @@ def read_plan(folder: Path, trusted: TrustedEvaluator | None = None) -> BundlePl
         overlap=_number(0.25 if inferer["overlap"] is None else inferer["overlap"], "inferer#overlap", 0, 0.95),
         blend="gaussian" if inferer["mode"] == "gaussian" else "constant",
         padding=str(inferer["padding_mode"] or "constant"),
+        divisor=_divisor(metadata),
         has_sigmoid=any(step.get("sigmoid") is True for step in _transforms(config, "postprocessing")),
         weights_stem=_weights_stem(config),
         ignored=ignored,
@@ -248,6 +250,13 @@ def _roi_size(inferer: dict[str, Json], metadata: dict[str, Json]) -> tuple[int,
         )
     a, b, c = (int(_number(size, "inferer#roi_size", 1, 512)) for size in sizes)
     return (a, b, c)
+
+
+def _divisor(metadata: dict[str, Json]) -> int:
+    """The k of a spatial shape of ``k*n``, as MONAI's metadata schema writes "any multiple of k"; 1 where none is stated."""
+    shape = _first_format(metadata, "inputs").get("spatial_shape")
+    stated = [re.fullmatch(r"(\d{1,3})\s*\*\s*n", str(size)) for size in shape] if isinstance(shape, list) else []
+    return max([1, *(int(match[1]) for match in stated if match)])
 
 
 def _channels(metadata: dict[str, Json]) -> dict[int, str]:

@@ -31,6 +31,8 @@ BODY_HU = -500.0
 """Half way between air (-1000) and soft tissue (0): the half-maximum edge of the skin."""
 BONE_HU = 200.0
 """Lower CT number of trabecular bone at 120 kVp."""
+EVEN_HU = 45.0
+"""Standard deviation below which dense tissue is blood with contrast, not bone."""
 
 
 class HuRules:
@@ -71,6 +73,11 @@ def _body(coarse: CoarseVolume) -> Mask3D:
     if not core.any():
         return core
     body = grow(core, 2 * WORKING_MM + 0.5, coarse.spacing_mm) & solid
+    return with_inside(coarse, body)
+
+
+def with_inside(coarse: CoarseVolume, body: Mask3D) -> Mask3D:
+    """The body's solid part with the gas inside it, slice by slice, also where the field of view cuts through the lung."""
     edge = _field_edge(coarse)
     return np.stack([ndimage.binary_fill_holes(plane | _bridge(plane, edge)) for plane in body])
 
@@ -97,7 +104,7 @@ def _bone(coarse: CoarseVolume, body: Mask3D) -> Mask3D:
     dense = body & (coarse.hu > BONE_HU)
     mean = ndimage.uniform_filter(coarse.hu, 3)
     spread = np.sqrt(np.maximum(ndimage.uniform_filter(coarse.hu**2, 3) - mean**2, 0.0))
-    even = shrink(dense & (spread < 45.0), 2.1, coarse.spacing_mm)
+    even = shrink(dense & (spread < EVEN_HU), 2.1, coarse.spacing_mm)
     blood = grow(even, 9.0, coarse.spacing_mm) if even.any() else even
     parts, count = ndimage.label(dense & ~blood)
     sizes_ml = np.bincount(parts.ravel(), minlength=count + 1) * coarse.voxel_ml

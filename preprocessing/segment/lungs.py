@@ -29,7 +29,7 @@ CLOSING_MM = 9.0
 
 def find_lungs(coarse: CoarseVolume, body: Mask3D, gas: Mask3D, airway: Mask3D) -> tuple[Mask3D, Mask3D]:
     """Right and left lung, each closed over its vessels and dense pockets; bronchial lumen left out."""
-    lungs = _aerated(coarse, gas, airway)
+    lungs = aerated(coarse, gas, airway)
     if not lungs.any():
         return lungs, lungs
     right, left = _part(coarse, lungs, body)
@@ -68,7 +68,7 @@ def _pockets(coarse: CoarseVolume, lung: Mask3D, free: Mask3D, body: Mask3D) -> 
     return np.asarray(sizes_ml[parts] >= POCKET_MIN_ML)
 
 
-def _aerated(coarse: CoarseVolume, gas: Mask3D, airway: Mask3D) -> Mask3D:
+def aerated(coarse: CoarseVolume, gas: Mask3D, airway: Mask3D) -> Mask3D:
     """The gas spaces that are lung, without the airway and its wall."""
     wall = grow(airway, 1.01 * max(coarse.spacing_mm), coarse.spacing_mm)
     parts, count = ndimage.label(gas & ~wall)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from jaxtyping import Float32, UInt8
+from jaxtyping import UInt8
 
 from medomni.anatomy import SIDES, anatomy, slug
 from medomni.errors import BadInput, MissingPart
@@ -20,17 +20,15 @@ from medomni.types.notice import Notice, NoticeLevel
 from medomni.types.segmentation import Segmentation
 from medomni.types.volume import Volume
 from preprocessing.resample import labels_to_study, to_working
-from preprocessing.segment.bundle_config import BundlePlan, IntensityStep, config_files, read_network, read_plan
+from preprocessing.segment.bundle_config import BundlePlan, config_files, read_network, read_plan
 from preprocessing.segment.bundle_expression import Json, TrustedEvaluator
+from preprocessing.segment.bundle_image import orient, prepare, restore, working_spacing_mm
 from preprocessing.segment.bundle_inference import infer
 from preprocessing.segment.bundle_network import build_network, load_state, load_torchscript, read_state
 
 if TYPE_CHECKING:
     import torch
     from monai.bundle.config_parser import ConfigParser
-
-_AXES = {"S": (0, 1), "I": (0, -1), "P": (1, 1), "A": (1, -1), "L": (2, 1), "R": (2, -1)}
-"""Letter to (axis of a working array, direction); working arrays run to head (S), back (P) and left (L)."""
 
 
 @dataclass(frozen=True)
@@ -75,11 +73,11 @@ class MonaiBundle:
         """
         progress(0.0)
         names, table, notices = _name_labels(self.plan, volume.grid.is_side_known)
-        network = self._network
-        working = to_working(volume, _working_spacing(self.plan, volume))
-        image = _prepare(_orient(working.hu, self.plan.axcodes), self.plan.intensity)
+        network = self.network
+        working = to_working(volume, working_spacing_mm(self.plan, volume))
+        image = prepare(orient(working.hu, self.plan.axcodes), self.plan.intensity)
         winners = infer(network, image, self.plan, self.device, lambda share: progress(0.02 + 0.95 * share))
-        labels = _restore(table[winners], self.plan.axcodes)
+        labels = restore(table[winners], self.plan.axcodes)
         back = labels_to_study(labels, working.grid, volume.grid)
         progress(1.0)
         return Segmentation(
@@ -119,7 +117,8 @@ class MonaiBundle:
         )
 
     @cached_property
-    def _network(self) -> "torch.nn.Module":
+    def network(self) -> "torch.nn.Module":
+        """The network with its weights, on the device, ready to infer."""
         import torch
 
         if self.device != "cpu" and not torch.cuda.is_available():
@@ -179,50 +178,6 @@ def _name_labels(
         fields = {"transforms": ", ".join(plan.ignored)}
         notices.append(Notice(code="bundle_transform_ignored", level=NoticeLevel.INFO, fields=fields))
     return names, table, tuple(notices)
-
-
-def _working_spacing(plan: BundlePlan, volume: Volume) -> tuple[float, float, float]:
-    """The bundle's spacing along (head, back, left); an axis it leaves alone keeps about its own."""
-    grid = volume.grid
-    directions = np.abs(np.stack([grid.normal, grid.column_direction, grid.row_direction]))
-    native = [float(grid.spacing_mm[int(np.argmax(directions[:, world]))]) for world in (2, 1, 0)]
-    wanted = dict(zip((_AXES[letter][0] for letter in plan.axcodes), plan.spacing_mm, strict=True))
-    a, b, c = (wanted[axis] or native[axis] for axis in range(3))
-    return (a, b, c)
-
-
-def _orient(hu: Float32[np.ndarray, "z y x"], axcodes: str) -> Float32[np.ndarray, "i j k"]:
-    """A working array as the bundle wants it: axes in the order and direction of ``axcodes``, as MONAI's Orientation."""
-    turned = hu.transpose([_AXES[letter][0] for letter in axcodes])
-    return np.ascontiguousarray(turned[tuple(slice(None, None, _AXES[letter][1]) for letter in axcodes)])
-
-
-def _restore(labels: UInt8[np.ndarray, "i j k"], axcodes: str) -> UInt8[np.ndarray, "z y x"]:
-    """The inverse of ``_orient``."""
-    straight = labels[tuple(slice(None, None, _AXES[letter][1]) for letter in axcodes)]
-    return np.ascontiguousarray(straight.transpose(np.argsort([_AXES[letter][0] for letter in axcodes])))
-
-
-def _prepare(image: Float32[np.ndarray, "i j k"], steps: tuple[IntensityStep, ...]) -> Float32[np.ndarray, "i j k"]:
-    """Apply the bundle's intensity steps as MONAI's ScaleIntensityRange, NormalizeIntensity and ScaleIntensity do."""
-    for step in steps:
-        n = step.numbers
-        if step.kind == "range":
-            image = (image - n["a_min"]) / (n["a_max"] - n["a_min"]) * (n["b_max"] - n["b_min"]) + n["b_min"]
-            if n["clip"]:
-                image = np.clip(image, n["b_min"], n["b_max"])
-        elif step.kind == "normalize":
-            inside = image != 0 if n.get("nonzero") else np.ones(image.shape, dtype=bool)
-            values = image[inside]
-            mean = n.get("subtrahend", float(values.mean(dtype=np.float64)) if values.size else 0.0)
-            deviation = n.get("divisor", float(values.std(dtype=np.float64)) if values.size else 1.0) or 1.0
-            image = np.where(inside, (image - mean) / deviation, image)
-        else:
-            low, high = float(image.min()), float(image.max())
-            span = (n["maxv"] - n["minv"]) / (high - low) if high > low else 0.0
-            image = (image - low) * span + n["minv"]
-        image = image.astype(np.float32, copy=False)
-    return image
 
 
 def _parser(folder: Path) -> "ConfigParser":

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from medomni.phantom import Placed, make_case
+from medomni.phantom.disease.placed import LOBES
 from medomni.types.volume import Volume
 from preprocessing.segment.hu_rules import HuRules
 from tests import factories
@@ -34,8 +35,8 @@ def _dice(one, other):
 @pytest.mark.parametrize("name", CASES)
 def test_both_lungs_agree_with_the_truth(name):
     case, found = _case(name)
-    for lung in ("lung_right", "lung_left"):
-        assert _dice(found.mask(lung), case.truth.mask(lung)) >= 0.95
+    for side, lobes in LOBES.items():
+        assert _dice(found.mask(f"lung_{side}"), case.truth.mask(*lobes)) >= 0.95
 
 
 @pytest.mark.slow

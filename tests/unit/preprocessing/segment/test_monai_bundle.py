@@ -9,7 +9,8 @@ from medomni.errors import BadInput, MissingPart
 from medomni.types.volume import Volume
 from preprocessing.resample import to_working
 from preprocessing.segment import bundle_inference
-from preprocessing.segment.monai_bundle import MonaiBundle, _orient
+from preprocessing.segment.bundle_image import orient, prepare
+from preprocessing.segment.monai_bundle import MonaiBundle
 from tests import factories
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -74,7 +75,7 @@ def test_orientation_is_the_one_monai_gives(on, axcodes):
     image = MetaTensor(torch.tensor(volume.hu.transpose(2, 1, 0).copy())[None].float(), affine=torch.tensor(ras))
     wanted = Orientation(axcodes=axcodes, labels=(("L", "R"), ("P", "A"), ("I", "S")))(image)[0].numpy()
     native = sorted_spacing(on)
-    assert np.allclose(_orient(to_working(volume, native).hu, axcodes), wanted, atol=0.05)
+    assert np.allclose(orient(to_working(volume, native).hu, axcodes), wanted, atol=0.05)
 
 
 def sorted_spacing(on):
@@ -309,7 +310,6 @@ def test_intensity_steps_equal_monais():
     from monai.transforms.intensity.array import NormalizeIntensity, ScaleIntensity, ScaleIntensityRange
 
     from preprocessing.segment.bundle_config import IntensityStep
-    from preprocessing.segment.monai_bundle import _prepare
 
     image = np.random.default_rng(0).normal(0, 300, (6, 7, 8)).astype(np.float32)
     image[image < -200] = 0
@@ -325,4 +325,4 @@ def test_intensity_steps_equal_monais():
     ]
     for monai_step, kind, numbers in steps:
         wanted = np.asarray(monai_step(torch.from_numpy(image)[None]))[0]
-        assert np.allclose(_prepare(image, (IntensityStep(kind, numbers),)), wanted, atol=1e-5), kind
+        assert np.allclose(prepare(image, (IntensityStep(kind, numbers),)), wanted, atol=1e-5), kind

@@ -1,0 +1,42 @@
+"""The classes of the network ``medomni-ct``: what each output channel means, and which of them are lesions.
+
+Label k is channel k of the network; 0 is everything else.
+"""
+
+STRUCTURES = (
+    "lung_upper_lobe_left",
+    "lung_lower_lobe_left",
+    "lung_upper_lobe_right",
+    "lung_middle_lobe_right",
+    "lung_lower_lobe_right",
+    "airway",
+    "heart",
+    "aorta",
+    "pulmonary_artery",
+    "esophagus",
+    "vertebrae",
+    "ribs",
+    "liver",
+    "spleen",
+    "kidney_right",
+    "kidney_left",
+    "stomach",
+    "pancreas",
+    "gallbladder",
+)
+"""Anatomy, in the order of labels 1 to 19."""
+LESIONS = ("pleural_effusion", "pericardial_effusion", "lung_opacity", "nodule")
+"""Lesions, in the order of labels 20 to 23."""
+CLASSES = (*STRUCTURES, *LESIONS)
+LABELS = {name: label for label, name in enumerate(CLASSES, start=1)}
+"""Label of each class."""
+LOBES_LEFT, LOBES_RIGHT = (1, 2), (3, 4, 5)
+"""Labels of the lobes of each lung."""
+CHANNELS = len(CLASSES) + 1
+"""Output channels of the network, the background included."""
+GRID_MM = 3.0
+"""Edge of a voxel of the network's grid."""
+WINDOW_HU = (-1000.0, 400.0)
+"""CT numbers that the network sees; what lies outside is clipped."""
+HU_PER_UNIT = 200.0
+"""CT numbers in one unit of the network's input: soft tissues 20 HU apart are then a tenth apart."""

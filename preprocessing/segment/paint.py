@@ -1,0 +1,66 @@
+"""Working labels -> labels on the study's grid, with the border of the lung decided by each voxel's own CT number.
+
+A working voxel of 3 mm holds up to a hundred of the study's. Where lung meets other tissue both have a claim: two maps say
+what a voxel is if it holds gas and what it is if it does not. Everywhere else the maps agree.
+"""
+
+import numpy as np
+from jaxtyping import Bool, UInt8
+from scipy import ndimage
+
+from medomni.types.volume import Grid, Volume
+from preprocessing.resample import planes_of_study
+from preprocessing.segment.classes import LABELS
+from preprocessing.segment.lobes import BODY, HOLLOW
+from preprocessing.segment.lungs import LUNG_HU
+from preprocessing.segment.plausible import LOBES, LabelMap
+
+FullMap = UInt8[np.ndarray, "slice row column"]
+
+WALLS = tuple(LABELS[name] for name in ("heart", "aorta", "pulmonary_artery", "liver", "spleen"))
+"""What lies against the lung itself; towards all else stands the chest wall, which is body."""
+
+
+def paint(labels: LabelMap, working: Volume, study: Volume) -> FullMap:
+    """Return anatomy labels of the working grid on the study's grid."""
+    if_gas, if_dense = claims(labels, working.hu < LUNG_HU)
+    planes = zip(*(planes_of_study(claim, working.grid, study.grid) for claim in (if_gas, if_dense)), strict=True)
+    full = np.empty(study.grid.shape, np.uint8)
+    last = None
+    for k, (gas_plane, dense_plane) in enumerate(planes):
+        np.copyto(full[k], dense_plane)
+        if dense_plane is not last:  # neighbouring slices share their planes
+            rows, columns = _box(gas_plane != dense_plane)
+            last = dense_plane
+        is_gas = study.hu[k, rows, columns] < LUNG_HU
+        np.copyto(full[k, rows, columns], gas_plane[rows, columns], where=is_gas)
+    return full
+
+
+def claims(labels: LabelMap, is_gas: Bool[np.ndarray, "z y x"]) -> tuple[LabelMap, LabelMap]:
+    """What the voxels of each working voxel are if they hold gas, and if they do not."""
+    is_lobe = np.isin(labels, LOBES)
+    aerated = np.where(is_lobe & is_gas, labels, np.uint8(0))
+    beside = ndimage.maximum_filter(aerated, 3)
+    if_gas = np.where(~is_lobe & ~np.isin(labels, HOLLOW) & (labels > 0) & (beside > 0), beside, labels)
+    wall = ndimage.maximum_filter(np.where(np.isin(labels, WALLS), labels, np.uint8(0)), 3)
+    outside = ndimage.maximum_filter((~is_lobe & ~np.isin(labels, HOLLOW)).astype(np.uint8), 3) > 0
+    if_dense = np.where((aerated > 0) & outside, np.where(wall > 0, wall, np.uint8(BODY)), labels)
+    return if_gas, if_dense
+
+
+def on_study(labels: LabelMap, working: Grid, study: Grid) -> FullMap:
+    """Labels of the working grid on the study's grid, block by block; slices without a label cost neither time nor memory."""
+    full = np.zeros(study.shape, np.uint8)
+    for k, plane in enumerate(planes_of_study(labels, working, study)):
+        if plane.any():
+            full[k] = plane
+    return full
+
+
+def _box(mask: Bool[np.ndarray, "y x"]) -> tuple[slice, slice]:
+    """The rows and columns that hold a mask; an empty part where there is none."""
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    if not rows.size:
+        return slice(0, 0), slice(0, 0)
+    return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)

@@ -1,0 +1,64 @@
+"""A checkpoint -> the bundle that is shipped: ``python -m preprocessing.segment.training.export CHECKPOINT --version 1``.
+
+Takes the average of the weights over the training, in half precision, with the model card beside this file.
+"""
+
+import argparse
+import math
+from pathlib import Path
+
+from preprocessing.segment.bundle_writer import BundleCard, write_bundle
+from preprocessing.segment.classes import CHANNELS, CLASSES, GRID_MM, HU_PER_UNIT, WINDOW_HU
+from preprocessing.segment.medomni_ct import SHIPPED
+from preprocessing.segment.train import averaged_weights, read_recipe
+
+NETWORK = "preprocessing.segment.network.CoarseUNet"
+DATA = (
+    "synthetic phantoms of this project",
+    "SPL Abdominal Atlas (Surgical Planning Laboratory, Brigham and Women's Hospital), as label maps",
+    "TCIA RIDER Pilot, doi:10.7937/m87f-mz83 (CC BY 4.0), one partial series with our outlines",
+    "TCIA Lung-Fused-CT-Pathology, doi:10.7937/k9/tcia.2018.smt36lpn (CC BY 3.0), one partial series with our outlines",
+    "TCIA HCC-TACE-Seg (CC BY 4.0), one series with our outlines",
+)
+"""What the network saw in training; the card says how much of each."""
+
+
+def export(checkpoint: Path, out: Path, version: str, recipe_path: Path | None) -> None:
+    """Write the bundle of a checkpoint.
+
+    Raises:
+        ValueError: the weights do not fit the recipe, or the bundle is too large to ship.
+    """
+    recipe = read_recipe(recipe_path)
+    state = averaged_weights(checkpoint)
+    definition = {"_target_": NETWORK, **recipe.network}
+    card = BundleCard(
+        name="medomni_ct",
+        version=version,
+        description=f"{CHANNELS - 1} structures and lesions of chest and abdomen CT at {GRID_MM:g} mm, in one pass",
+        labels=("background", *CLASSES),
+        spacing_mm=GRID_MM,
+        window_hu=WINDOW_HU,
+        input_range=(WINDOW_HU[0] / HU_PER_UNIT, WINDOW_HU[1] / HU_PER_UNIT),
+        divisor=math.prod(recipe.strides),
+        data=DATA,
+        readme=(Path(__file__).parent / "medomni_ct.md").read_text(encoding="utf-8"),
+    )
+    write_bundle(out, definition, state, card)  # type: ignore[arg-type]
+
+
+def main() -> None:
+    """The command line of this module."""
+    parser = argparse.ArgumentParser(
+        prog="python -m preprocessing.segment.training.export", description=(__doc__ or "").split("\n")[0]
+    )
+    parser.add_argument("checkpoint", type=Path)
+    parser.add_argument("--version", required=True)
+    parser.add_argument("--out", type=Path, default=SHIPPED)
+    parser.add_argument("--recipe", type=Path)
+    given = parser.parse_args()
+    export(given.checkpoint, given.out, given.version, given.recipe)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,65 @@
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from preprocessing.segment.network import CoarseUNet
+from preprocessing.segment.train import Machine, read_recipe, train
+from preprocessing.segment.training.samples import save_case
+from tests.unit.preprocessing.segment.training.test_samples import small_case
+
+SMALL = {"patch": [16, 32, 32], "channels": [4, 6, 8], "strides": [2, 2], "features": 4, "workers": 0, "batch": 1, "warm_up": 2}
+
+
+def run(maps: Path, out: Path, steps: int, last: int) -> dict[str, torch.Tensor]:
+    recipe = replace(read_recipe(None), steps=last, checkpoint_every=2, mixed_precision=False, **SMALL)  # type: ignore[arg-type]
+    stop = replace(recipe, steps=steps)
+    train(maps, out, stop, Machine())
+    return dict(torch.load(out / "checkpoint.pt", weights_only=True)["network"])
+
+
+def maps_of(folder: Path) -> Path:
+    for kind in ("atlas", "phantom", "real"):
+        save_case(small_case(kind), folder / f"{kind}-0.npz")
+    return folder
+
+
+def test_shipped_recipe_has_few_settings_and_few_parameters() -> None:
+    recipe = read_recipe(None)
+    network = CoarseUNet(**recipe.network)  # type: ignore[arg-type]
+    assert len(vars(recipe)) <= 30
+    assert sum(p.numel() for p in network.parameters()) <= 3_000_000
+
+
+def test_stopped_training_goes_on_where_it_was(tmp_path: Path) -> None:
+    maps = maps_of(tmp_path / "maps")
+    whole = run(maps, tmp_path / "whole", 4, 4)
+    recipe = replace(read_recipe(None), steps=4, checkpoint_every=2, mixed_precision=False, **SMALL)  # type: ignore[arg-type]
+
+    class Stopped(Exception):
+        pass
+
+    def stop_at(step: int, loss: float, rate: float) -> None:
+        if step == 2:
+            raise Stopped
+
+    from preprocessing.segment import train as module
+
+    kept = module._Log.add
+    module._Log.add = lambda self, step, loss, rate: stop_at(step, loss, rate)  # type: ignore[method-assign,assignment]
+    try:
+        train(maps, tmp_path / "parts", recipe, Machine())
+    except Stopped:
+        pass
+    finally:
+        module._Log.add = kept  # type: ignore[method-assign]
+    parts = run(maps, tmp_path / "parts", 4, 4)
+    for name, value in whole.items():
+        torch.testing.assert_close(parts[name], value, rtol=0, atol=0)
+
+
+def test_training_learns_its_maps(tmp_path: Path) -> None:
+    maps = maps_of(tmp_path / "maps")
+    before = run(maps, tmp_path / "short", 1, 1)
+    after = run(maps, tmp_path / "long", 6, 6)
+    assert any(not torch.equal(before[name], after[name]) for name in before)
