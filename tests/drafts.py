@@ -9,7 +9,9 @@ from medomni.types.region import Coverage
 from preprocessing.history import understand
 from tests import factories
 
-CLINICAL = tuple(name for name, entry in vocabulary().labels.items() if not entry.is_measurement_only)
+CLINICAL = tuple(
+    name for name, entry in vocabulary().labels.items() if entry.is_always_answered and not entry.is_measurement_only
+)
 DETECTED = ("lung_opacity", "consolidation", "pleural_effusion", "emphysema")
 OUT_OF_VIEW = ("liver", "gallbladder", "spleen", "pancreas", "kidneys", "adrenals", "stomach_and_bowel")
 NO_DETECTOR = ("airways", "heart", "mediastinum", "great_vessels", "thyroid", "upper_abdomen", "bones", "soft_tissues", "devices")

@@ -264,3 +264,31 @@ def _write_tiny_weights(path):
         torch.jit.trace(network.eval(), torch.zeros(1, 1, 8, 8, 8)).save(str(path))
     else:
         torch.save(state, path)
+
+
+def tiny_own_bundle(folder, seed=0):
+    """A bundle with the classes of ``medomni-ct`` and a small untrained network: labels without sense, but always the same."""
+    import torch
+    from monai.networks.nets import UNet
+
+    from preprocessing.segment import classes
+    from preprocessing.segment.bundle_writer import BundleCard, write_bundle
+
+    settings = {"spatial_dims": 3, "in_channels": 1, "out_channels": classes.CHANNELS, "channels": [4, 8], "strides": [2]}
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        state = UNet(**settings, norm="instance").state_dict()
+    card = BundleCard(
+        name="medomni-ct",
+        version="0.0.1",
+        description="Untrained, for tests.",
+        labels=("background", *classes.CLASSES),
+        spacing_mm=classes.GRID_MM,
+        window_hu=classes.WINDOW_HU,
+        input_range=tuple(edge_hu / classes.HU_PER_UNIT for edge_hu in classes.WINDOW_HU),
+        divisor=2,
+        readme="# Untrained\n",
+        window=(32, 32, 32),
+    )
+    write_bundle(Path(folder), {"_target_": "UNet", **settings, "norm": "instance"}, state, card)
+    return Path(folder)

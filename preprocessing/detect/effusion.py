@@ -10,6 +10,8 @@ from scipy import ndimage
 from scipy.spatial import ConvexHull
 
 from preprocessing.coarse import CoarseVolume
+from preprocessing.detect.case import Case
+from preprocessing.measure.regions import LUNG_PARTS
 from preprocessing.morphology import Mask3D, grow, opening
 
 FLUID_HU = (-15.0, 30.0)
@@ -21,7 +23,6 @@ THICK_MM = 4.0
 REACH_MM = 6.0
 """Fluid lies against the lung or its recess: at most this far from it."""
 
-
 CAGE_WALL_MM = 6.0
 """Half a rib and the intercostal muscle beside it: taken off the inside of the rib cage."""
 BELOW_LUNG_MM = 15.0
@@ -30,6 +31,40 @@ REAR_MM = 12.0
 """Free fluid sinks to the back: it comes this close to the rear wall of the rib cage (stomach and spleen do not)."""
 SPINE_MM = 35.0
 """Half of the strip beside the midline that is left out: oesophagus, aorta, crura and paraspinal muscle lie there."""
+SEGMENTED_HU = (-15.0, 70.0)
+"""Smoothed mean CT number of a part of a segmenter's fluid: a blood clot reads up to 70 HU."""
+LEAST_PART_ML = 2.0
+"""Smaller parts of a segmenter's fluid are its rim at the chest wall."""
+BONE_HU = 200.0
+"""Stands in for a bone mask where the segmenter made none."""
+
+
+def pleural_fluid(case: Case) -> Mask3D:
+    """Return the pleural fluid of both sides on the coarse grid; empty where the sides of the lungs are not known."""
+    if is_segmented(case):
+        return _plausible(case, case.lesion_mask("pleural_effusion"))
+    right, left, unknown = (case.mask(*LUNG_PARTS[side]) for side in ("right", "left", "unknown"))
+    if unknown.any():
+        return np.zeros_like(right)
+    body = case.structures > 0
+    bone = case.mask("bone") if case.segmentation.has("bone") else case.coarse.hu > BONE_HU
+    sides = find_fluid(case.coarse, right, left, body, bone), find_fluid(case.coarse, left, right, body, bone)
+    return np.asarray(np.logical_or(*sides))
+
+
+def is_segmented(case: Case) -> bool:
+    """Whether the segmenter itself looks for pleural fluid."""
+    return case.knows_lesion("pleural_effusion")
+
+
+def _plausible(case: Case, fluid: Mask3D) -> Mask3D:
+    """The parts of a segmenter's fluid that are large enough and as dense as fluid, blood or pus."""
+    parts, count = ndimage.label(fluid)
+    index = np.arange(1, count + 1)
+    mean_hu = ndimage.mean(case.smooth_hu, parts, index)
+    size_ml = ndimage.sum_labels(fluid, parts, index) * case.coarse.voxel_ml
+    keep = (size_ml >= LEAST_PART_ML) & (mean_hu > SEGMENTED_HU[0]) & (mean_hu < SEGMENTED_HU[1])
+    return np.isin(parts, index[keep])
 
 
 def find_fluid(coarse: CoarseVolume, lung: Mask3D, other_lung: Mask3D, body: Mask3D, bone: Mask3D) -> Mask3D:

@@ -1,13 +1,12 @@
 """Volume + Segmentation + Regions + Coverage -> Detection: findings with evidence, and the masks that prove them.
 
-Every one of the 18 labels is answered: present, uncertain or absent by a rule stated here, or not evaluated with the reason.
-A probability of a rule is a fixed function of the measured size (docs/explanation/findings.md), not calibrated on patients.
+Every one of the 18 labels is answered: present, uncertain or absent by a rule stated in its module, or not evaluated with the
+reason. ``DETECTORS`` is the whole list; each turns the one Case into findings and knows nothing of the others.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
-from jaxtyping import UInt8
 
 from medomni.pipeline import Detection
 from medomni.reporting.vocabulary import vocabulary
@@ -16,45 +15,78 @@ from medomni.types.notice import Notice
 from medomni.types.region import Coverage, Region
 from medomni.types.segmentation import Segmentation
 from medomni.types.volume import Volume
-from preprocessing.detect.lesion_findings import nodule_candidates, segmented_lesions
+from preprocessing.detect.abdomen import kidney_stones, splenomegaly, steatosis
+from preprocessing.detect.calcium import arterial_calcification, coronary_calcification
+from preprocessing.detect.case import Case
+from preprocessing.detect.devices import medical_material
+from preprocessing.detect.diffuse import diffuse_findings
+from preprocessing.detect.heart import cardiomegaly, pericardial_effusion
+from preprocessing.detect.hernia import hiatal_hernia
+from preprocessing.detect.lesion_findings import segmented_lesions
 from preprocessing.detect.lung import lung_findings
 from preprocessing.detect.lung_measures import lung_measures, organ_measures
-from preprocessing.detect.masks import CONSOLIDATION, LESIONS, NODULE, OPACITY, find_lesions
+from preprocessing.detect.masks import CONSOLIDATION, LESIONS, OPACITY, find_lesions
+from preprocessing.detect.nodes import mediastinal_lump
+from preprocessing.detect.nodule_findings import lung_nodules
+from preprocessing.detect.pleura import pleural_effusion
+from preprocessing.detect.spine import bone_density
 from preprocessing.rules import rules_digest
 
+Detector = Callable[[Case], tuple[Finding, ...]]
+
+DETECTORS: tuple[Detector, ...] = (
+    lung_measures,
+    lung_findings,
+    lung_nodules,
+    diffuse_findings,
+    pleural_effusion,
+    segmented_lesions,
+    mediastinal_lump,
+    hiatal_hernia,
+    cardiomegaly,
+    pericardial_effusion,
+    coronary_calcification,
+    arterial_calcification,
+    medical_material,
+    organ_measures,
+    steatosis,
+    splenomegaly,
+    kidney_stones,
+    bone_density,
+)
+"""Every detector, in the order of the findings of a draft."""
 FINDING_OF = {"nodule": "lung_nodule"}
 """Finding of a lesion mask where the names differ."""
 PARTIAL = frozenset(("lung_nodule",))
 """Labels whose detector sees some cases only, so that finding none leaves them open."""
+RULES = ("detect/*.py", "detect/*.toml", "detect/shipped/*/*.safetensors")
+"""What the lesion masks follow from: rules, curves and the weights of the nodule network."""
 WIDE_CONSOLIDATION_ML = 20.0
 """A consolidation of about a subsegment: from here on the lung mask is doubted."""
 
 
 def detect(volume: Volume, segmentation: Segmentation, regions: tuple[Region, ...], coverage: Coverage) -> Detection:
     """Return all findings of one volume; each of the 18 labels occurs at least once."""
-    labels = np.zeros(segmentation.labels.shape, np.uint8)
-    found: tuple[Finding, ...] = ()
-    if "lungs" in coverage.evaluated:
-        labels = find_lesions(volume, segmentation)
-        found = (*lung_measures(regions), *lung_findings(labels, segmentation, regions, coverage))
-        if not segmentation.has("nodule"):
-            found = (*found, *nodule_candidates(volume, labels == NODULE, regions))
-    found = (*found, *organ_measures(regions, coverage), *segmented_lesions(volume, segmentation, regions))
+    case = Case(volume, segmentation, regions, coverage)
+    found = tuple(finding for detector in DETECTORS for finding in detector(case))
     return Detection(
         findings=(*found, *_not_evaluated(found, coverage)),
         notices=tuple(_notices(found)),
-        lesions=_lesions(labels, found, segmentation),
+        lesions=_lesions(case, found),
     )
 
 
-def _lesions(labels: UInt8[np.ndarray, "z y x"], found: tuple[Finding, ...], segmentation: Segmentation) -> Segmentation:
+def _lesions(case: Case, found: tuple[Finding, ...]) -> Segmentation:
     """The masks of what was found; a mask below its finding's threshold is dropped, so that nobody takes it for one."""
     seen = {f.label for f in found if f.presence in (Presence.PRESENT, Presence.UNCERTAIN)}
     names = {label: name for label, name in LESIONS.items() if FINDING_OF.get(name, name) in seen}
-    kept = np.where(np.isin(labels, list(names)), labels, 0).astype(np.uint8)
-    if "consolidation" not in seen and "lung_opacity" in seen:
-        kept[labels == CONSOLIDATION] = OPACITY
-    return Segmentation(kept, segmentation.grid, names, "lesion-rules 1", rules_digest("detect/*.py"))
+    kept = np.zeros(case.volume.grid.shape, np.uint8)
+    if names:
+        labels = case.once(find_lesions)
+        kept = np.where(np.isin(labels, list(names)), labels, 0).astype(np.uint8)
+        if "consolidation" not in seen and "lung_opacity" in seen:
+            kept[labels == CONSOLIDATION] = OPACITY
+    return Segmentation(kept, case.volume.grid, names, "lesion-rules 1", rules_digest(*RULES))
 
 
 def _not_evaluated(found: tuple[Finding, ...], coverage: Coverage) -> tuple[Finding, ...]:
@@ -68,7 +100,7 @@ def _not_evaluated(found: tuple[Finding, ...], coverage: Coverage) -> tuple[Find
             reason=coverage.not_evaluated.get(entry.organ, "not_excluded" if entry.name in PARTIAL else "no_detector"),
         )
         for entry in vocabulary().labels.values()
-        if not entry.is_measurement_only and entry.name not in answered
+        if entry.is_always_answered and not entry.is_measurement_only and entry.name not in answered
     )
 
 

@@ -1,4 +1,4 @@
-"""Lesion map + Regions -> findings of lung and pleura, each with side, zone, size, slice and the probability of its rule.
+"""Case -> findings of the lungs, each with side, zone, size, slice and the probability of its rule.
 
 A rule's probability rises with the measured size and is 0.5 at the size named below; it says how far the measure lies from
 the rule's threshold and is not calibrated on patients. The ladder of ``findings.toml`` turns it into present, uncertain or
@@ -6,14 +6,17 @@ absent.
 """
 
 import numpy as np
-from jaxtyping import UInt8
 
-from medomni.reporting.vocabulary import vocabulary
 from medomni.types.finding import Evidence, Finding, Laterality, Measurement, Presence
-from medomni.types.region import Coverage, Region
+from medomni.types.region import Region
 from medomni.types.segmentation import Segmentation
-from preprocessing.detect.masks import CONSOLIDATION, FLUID, OPACITY, is_fine_enough
-from preprocessing.detect.sides import SidedLesion, by_side, union_box
+from preprocessing.detect.answer import lesion_volume, not_evaluated, sided_finding
+from preprocessing.detect.calibration import calibrated, presence_of
+from preprocessing.detect.case import Case
+from preprocessing.detect.lung_lesions import lung_lesions
+from preprocessing.detect.lung_signs import lung_signs
+from preprocessing.detect.masks import CONSOLIDATION, OPACITY, find_lesions, is_fine_enough
+from preprocessing.detect.sides import SidedLesion, by_side
 from preprocessing.measure.regions import LUNG_PARTS, lungs_by_side, total, weighted_mean
 
 OPACITY_HALF_ML = 1.0
@@ -22,38 +25,31 @@ CONSOLIDATION_HALF_ML = 4.0
 """Consolidation volume at probability 0.5: vessels inside an opacity measure 2 to 3 mL."""
 VESSEL_SHARE = 0.05
 """Share of a wide opacity that is vessels as dense as a consolidation (2 to 5 % in phantoms of pure ground glass)."""
-FLUID_HALF_ML = 30.0
-"""Candidate fluid at probability 0.5: fat and muscle in the recess measured up to 14 mL without effusion."""
-FLUID_CEILING = 0.65
-"""A density rule alone never states pleural fluid as present: thickening and fat-streaked muscle look alike."""
-LAA_HALF_PERCENT = 8.0
-"""Low-attenuation area of the worse lung at probability 0.5: the upper limit of health is 5 to 6 %, 10 % is mild emphysema."""
+SPLIT_ML = 2.0
+"""Consolidation of this volume parts an opacity into consolidation and ground glass; less is its vessels."""
+LOBE_ML, LOBE_SHARE = 1.0, 0.03
+"""Least volume, and least share of the opacity of its lung, in a lobe that is named: less is the blurred fissure."""
 CUT_SHARE = 0.25
 """A lung whose first and last slice hold no more than this share of its largest slice loses at most its tip."""
-LOWER_BOUNDS = ("consolidation", "pleural_effusion")
-"""The rules find about half of the fluid and the inner part of a consolidation: their volume is at least what is found."""
-VOLUME_NAMES = {"lung_opacity": "opacity_volume", "consolidation": "consolidation_volume", "pleural_effusion": "effusion_volume"}
 
 
-def lung_findings(
-    lesions: UInt8[np.ndarray, "z y x"], segmentation: Segmentation, regions: tuple[Region, ...], coverage: Coverage
-) -> tuple[Finding, ...]:
-    """Findings for opacity, consolidation, pleural fluid and emphysema."""
+def lung_findings(case: Case) -> tuple[Finding, ...]:
+    """Findings for opacity, consolidation and emphysema; none where the lungs lie outside the scope of the draft."""
+    if "lungs" not in case.coverage.evaluated:
+        return ()
+    segmentation, regions = case.segmentation, case.regions
+    if not is_fine_enough(segmentation.grid):
+        coarse = (not_evaluated(label, "resolution_too_low") for label in ("lung_opacity", "consolidation"))
+        return (*coarse, _emphysema(case))
+    lesions, agreed_ml = case.once(find_lesions), case.once(lung_lesions).opacities.agreed_ml
     opacity = by_side("lung_opacity", np.isin(lesions, (OPACITY, CONSOLIDATION)), segmentation, regions)
     consolidation = by_side("consolidation", lesions == CONSOLIDATION, segmentation, regions)
-    fluid = by_side("pleural_effusion", lesions == FLUID, segmentation, regions)
-    fluid_and_density = (_fluid_finding(fluid, coverage), _emphysema(regions))
-    if not is_fine_enough(segmentation.grid):
-        return (*(_not_evaluated(label, "resolution_too_low") for label in ("lung_opacity", "consolidation")), *fluid_and_density)
+    wide = sided_finding(opacity, _rising(agreed_ml, OPACITY_HALF_ML))
     return (
-        _with_zones(_finding(opacity, _rising(opacity.total_ml, OPACITY_HALF_ML)), opacity, regions, segmentation),
+        _with_places(wide, opacity, consolidation, regions, segmentation),
         _consolidation(consolidation, opacity.total_ml),
-        *fluid_and_density,
+        _emphysema(case),
     )
-
-
-def _not_evaluated(label: str, reason: str) -> Finding:
-    return Finding(id=label.replace("_", "-"), label=label, presence=Presence.NOT_EVALUATED, reason=reason)
 
 
 def _rising(size: float, half: float) -> float:
@@ -61,69 +57,41 @@ def _rising(size: float, half: float) -> float:
     return size / (size + half)
 
 
-def _presence(probability: float) -> Presence:
-    steps = {hedge.name: hedge.at_least for hedge in vocabulary().hedges}
-    if probability >= steps["probable"]:
-        return Presence.PRESENT
-    return Presence.UNCERTAIN if probability >= steps["possible"] else Presence.ABSENT
-
-
-def _finding(lesion: SidedLesion, probability: float) -> Finding:
-    """The finding of one kind of lesion with its volume by side and the slice where each side is largest."""
-    identifier, probability = lesion.label.replace("_", "-"), round(probability, 3)
-    presence = _presence(probability)
-    if presence is Presence.ABSENT:
-        return Finding(id=identifier, label=lesion.label, presence=presence, probability=probability)
-    evidence = {side: lesion.evidence(side) for side in lesion.sides}
-    return Finding(
-        id=identifier,
-        label=lesion.label,
-        presence=presence,
-        probability=probability,
-        laterality=lesion.laterality,
-        measurements=tuple(
-            _volume(VOLUME_NAMES[lesion.label], side, lesion.volume_ml(side), lesion, evidence[side].slice_index)
-            for side in lesion.sides
-        ),
-        box_mm=union_box([place.box_mm for place in evidence.values() if place.box_mm]),
-        evidence=tuple(evidence.values()),
-    )
-
-
-def _volume(name: str, place: str, value: float, lesion: SidedLesion, slice_index: int | None = None) -> Measurement:
-    """A lesion volume: whole millilitres from 10 mL on, one decimal below."""
-    return Measurement(
-        name=f"{name}_{'total' if place == 'unknown' else place}",
-        value=value,
-        unit="mL",
-        structure=lesion.label,
-        is_lower_bound=lesion.label in LOWER_BOUNDS,
-        crosses_gap=lesion.crosses_gap,
-        decimals=0 if value >= 10.0 else 1,
-        slice_index=slice_index,
-    )
-
-
-def _with_zones(finding: Finding, lesion: SidedLesion, regions: tuple[Region, ...], segmentation: Segmentation) -> Finding:
-    """Add the share of each lung, and the lung zones where the height of the lung is in view."""
+def _with_places(
+    finding: Finding, lesion: SidedLesion, consolidation: SidedLesion, regions: tuple[Region, ...], segmentation: Segmentation
+) -> Finding:
+    """Add the ground glass and the share of each lung, and the lobes, or the zones where the height of the lung is in view."""
     if finding.presence is Presence.ABSENT:
         return finding
     added: list[Measurement] = []
-    zones: list[str] = []
+    places: list[str] = []
     lungs = lungs_by_side(regions)
     for side in lesion.sides:
         lung = lungs[side]
         lung_ml = total(lung, "volume")
         if not lung_ml:
             continue
+        ground_glass_ml = lesion.volume_ml(side) - consolidation.volume_ml(side)
+        if consolidation.volume_ml(side) >= SPLIT_ML and ground_glass_ml > 0:
+            added.append(lesion_volume("ground_glass_volume", side, ground_glass_ml, lesion, False))
         name = f"opacity_percent_{'total' if side == 'unknown' else side}"
         percent = 100.0 * lesion.volume_ml(side) / lung_ml
         added.append(Measurement(name=name, value=percent, unit="%", structure=lesion.label, decimals=1))
-        if side != "unknown" and _is_whole(segmentation, side):
-            inside = {zone: ml for zone, ml in lesion.zone_volumes_ml(side, lung).items() if ml >= 0.5}
-            zones += inside
-            added += [_volume("opacity_volume", zone, ml, lesion) for zone, ml in inside.items()]
-    return finding.model_copy(update={"measurements": (*finding.measurements, *added), "anatomy": tuple(zones)})
+        inside = _place_volumes_ml(lesion, side, lung, segmentation)
+        places += inside
+        added += [lesion_volume("opacity_volume", place, ml, lesion, False) for place, ml in inside.items()]
+    return finding.model_copy(update={"measurements": (*finding.measurements, *added), "anatomy": tuple(places)})
+
+
+def _place_volumes_ml(lesion: SidedLesion, side: str, lung: tuple[Region, ...], segmentation: Segmentation) -> dict[str, float]:
+    """Volume in the lobes of one lung, else in its zones; only places that hold enough to be named."""
+    volumes = lesion.lobe_volumes_ml(side, segmentation)
+    if volumes:
+        least = max(LOBE_ML, LOBE_SHARE * lesion.volume_ml(side))
+        return {lobe: ml for lobe, ml in volumes.items() if ml >= least}
+    if side == "unknown" or not _is_whole(segmentation, side):
+        return {}
+    return {zone: ml for zone, ml in lesion.zone_volumes_ml(side, lung).items() if ml >= 0.5}
 
 
 def _is_whole(segmentation: Segmentation, side: str) -> bool:
@@ -133,42 +101,36 @@ def _is_whole(segmentation: Segmentation, side: str) -> bool:
 
 
 def _consolidation(lesion: SidedLesion, opacity_ml: float) -> Finding:
-    """Consolidation; never absent, because the lung mask may have left out a lobe that is wholly consolidated."""
+    """Consolidation, its inner part at least; never absent, because the lung mask may have left out a whole lobe."""
     half_ml = max(CONSOLIDATION_HALF_ML, VESSEL_SHARE * opacity_ml)
-    finding = _finding(lesion, _rising(lesion.total_ml, half_ml))
+    finding = sided_finding(lesion, _rising(lesion.total_ml, half_ml), is_lower_bound=True)
     if finding.presence is not Presence.ABSENT:
         return finding
-    return _not_evaluated(finding.label, "not_excluded")
+    return not_evaluated(finding.label, "not_excluded")
 
 
-def _fluid_finding(fluid: SidedLesion, coverage: Coverage) -> Finding:
-    """Candidate pleural fluid: uncertain at most; absent only where the lungs are wholly in view."""
-    largest_ml = max(fluid.volume_ml(side) for side in fluid.voxels)
-    finding = _finding(fluid, min(FLUID_CEILING, _rising(largest_ml, FLUID_HALF_ML)))
-    if finding.presence is not Presence.ABSENT:
-        return finding
-    if "unknown" in fluid.voxels:
-        return _not_evaluated(finding.label, "side_unknown")
-    if coverage.is_partial:
-        return _not_evaluated(finding.label, "outside_field_of_view")
-    return finding
+def low_percent(case: Case) -> float | None:
+    """Low-attenuation area of the worse lung on block averages, so that noise counts for little; None out of scope."""
+    signs = case.once(lung_signs) if "lungs" in case.coverage.evaluated else {}
+    return max((one.values["low"] for one in signs.values()), default=None)
 
 
-def _emphysema(regions: tuple[Region, ...]) -> Finding:
-    """Emphysema by densitometry: the low-attenuation area of the worse lung decides, that of both is stated."""
-    lungs = lungs_by_side(regions)
-    shares = {side: weighted_mean(parts, "laa950") for side, parts in lungs.items() if parts}
-    probability = {side: round(_rising(share**2, LAA_HALF_PERCENT**2), 3) for side, share in shares.items()}
-    worst = max(probability.values())
+def _emphysema(case: Case) -> Finding:
+    """Emphysema by densitometry: the averaged low-attenuation area of the worse lung decides, that of the voxels is stated."""
+    lungs = lungs_by_side(case.regions)
+    signs = case.once(lung_signs)
+    probability = {side: calibrated("emphysema", one.values["low"]) for side, one in signs.items()}
+    worst = max(probability.values(), default=0.0)
     both = [region for parts in lungs.values() for region in parts]
     figures = {"total": weighted_mean(both, "laa950")}
-    if _presence(worst) is not Presence.ABSENT:
-        figures = {side: share for side, share in shares.items() if side != "unknown"} | figures
-    sides = [side for side in shares if side != "unknown" and _presence(probability[side]) is not Presence.ABSENT]
+    if presence_of(worst) is not Presence.ABSENT:
+        shares = {side: weighted_mean(parts, "laa950") for side, parts in lungs.items() if parts and side != "unknown"}
+        figures = shares | figures
+    sides = [side for side in probability if side != "unknown" and presence_of(probability[side]) is not Presence.ABSENT]
     return Finding(
         id="emphysema",
         label="emphysema",
-        presence=_presence(worst),
+        presence=presence_of(worst),
         probability=worst,
         laterality=Laterality.NONE if not sides else Laterality.BILATERAL if len(sides) == 2 else Laterality(sides[0]),
         measurements=tuple(

@@ -4,7 +4,8 @@ from collections.abc import Iterable
 
 from medomni.anatomy import anatomy
 from medomni.types.finding import Evidence, Finding, Laterality, Measurement, Presence
-from medomni.types.region import Coverage, Region
+from medomni.types.region import Region
+from preprocessing.detect.case import Case
 from preprocessing.measure.regions import lungs_by_side, total, weighted_mean
 from preprocessing.measure.scope import MEASURED_ORGANS
 
@@ -17,9 +18,11 @@ FIGURES = (
 """Label, name of the figure in the finding, its name in the region, unit, decimals."""
 
 
-def lung_measures(regions: tuple[Region, ...]) -> tuple[Finding, ...]:
+def lung_measures(case: Case) -> tuple[Finding, ...]:
     """One finding each for volume, density, low and high attenuation of the lungs, by side where sides are known."""
-    return tuple(_lung_measure(regions, *figure) for figure in FIGURES)
+    if "lungs" not in case.coverage.evaluated:
+        return ()
+    return tuple(_lung_measure(case.regions, *figure) for figure in FIGURES)
 
 
 def _lung_measure(regions: tuple[Region, ...], label: str, name: str, source: str, unit: str, decimals: int) -> Finding:
@@ -66,7 +69,7 @@ def _crosses_gap(regions: Iterable[Region], name: str) -> bool:
     return any(m.crosses_gap for r in regions for m in r.measurements if m.name == name)
 
 
-def organ_measures(regions: tuple[Region, ...], coverage: Coverage) -> tuple[Finding, ...]:
+def organ_measures(case: Case) -> tuple[Finding, ...]:
     """One finding with volume and mean CT number for each measured organ inside the scope of the draft."""
     return tuple(
         Finding(
@@ -79,6 +82,6 @@ def organ_measures(regions: tuple[Region, ...], coverage: Coverage) -> tuple[Fin
             box_mm=r.box_mm,
             evidence=(Evidence(structure=r.structure, box_mm=r.box_mm, source="segmentation"),),
         )
-        for r in regions
-        if r.is_found and r.structure in MEASURED_ORGANS and anatomy().structures[r.structure].organ in coverage.evaluated
+        for r in case.regions
+        if r.is_found and r.structure in MEASURED_ORGANS and anatomy().structures[r.structure].organ in case.coverage.evaluated
     )

@@ -1,4 +1,4 @@
-"""Volume + Segmentation -> lesion masks of the rule detectors, on the study's own grid.
+"""Case -> lesion masks of the detectors, on the study's own grid.
 
 Keeps the coarse work in one place: everything after it reads full-size masks and regions only.
 """
@@ -6,24 +6,17 @@ Keeps the coarse work in one place: everything after it reads full-size masks an
 import numpy as np
 from jaxtyping import UInt8
 
-from medomni.types.segmentation import Segmentation
-from medomni.types.volume import Grid, Volume
-from preprocessing.coarse import CoarseVolume, coarse_volume
-from preprocessing.detect.effusion import find_fluid
-from preprocessing.detect.nodule import EDGE_HU, find_nodules
-from preprocessing.detect.opacity import find_opacities
-from preprocessing.measure.regions import LUNG_PARTS
-from preprocessing.morphology import Mask3D, grow
+from medomni.types.volume import Grid
+from preprocessing.detect.case import Case
+from preprocessing.detect.effusion import pleural_fluid
+from preprocessing.detect.lung_lesions import lung_lesions
+from preprocessing.detect.nodule import Nodule
 
 LESIONS = {1: "lung_opacity", 2: "consolidation", 3: "pleural_effusion", 4: "nodule"}
 """Labels of the lesion map; a consolidation is part of its opacity and drawn over it."""
 OPACITY, CONSOLIDATION, FLUID, NODULE = LESIONS
-NODULE_RIM_MM = 6.0
-"""Blurred border of a nodule, kept out of the opacities: two coarse voxels and a spicule."""
 COARSEST_SLICE_MM, COARSEST_PIXEL_MM = 5.5, 2.5
 """Sampling up to which opacities are judged: beyond it partial volume at the diaphragm looked like ground glass."""
-BONE_HU = 200.0
-"""Stands in for a bone mask where the segmenter made none."""
 
 
 def is_fine_enough(grid: Grid) -> bool:
@@ -32,35 +25,21 @@ def is_fine_enough(grid: Grid) -> bool:
     return slice_mm <= COARSEST_SLICE_MM and max(row_mm, column_mm) <= COARSEST_PIXEL_MM
 
 
-def find_lesions(volume: Volume, segmentation: Segmentation) -> UInt8[np.ndarray, "z y x"]:
-    """Run the rule detectors of lung and pleura; returns lesion labels on the study's grid."""
-    coarse = coarse_volume(volume)
-    small = coarse.reduce(segmentation.labels)
-    right, left, unknown = (_structures(small, segmentation, *LUNG_PARTS[side]) for side in ("right", "left", "unknown"))
-    labels = np.zeros(small.shape, np.uint8)
-    if is_fine_enough(volume.grid):
-        lungs = right | left | unknown
-        nodules = find_nodules(coarse, lungs)
-        found = find_opacities(coarse, lungs & ~grow(nodules, NODULE_RIM_MM, coarse.spacing_mm))
+def find_lesions(case: Case) -> UInt8[np.ndarray, "z y x"]:
+    """Run the detectors of lung and pleura; returns lesion labels on the study's grid."""
+    coarse = case.coarse
+    labels = np.zeros(case.structures.shape, np.uint8)
+    is_fine = is_fine_enough(case.volume.grid)
+    if is_fine:
+        found = case.once(lung_lesions).opacities
         labels[found.opacity] = OPACITY
         labels[found.consolidation] = CONSOLIDATION
-        labels[nodules] = NODULE
-    if not unknown.any():
-        labels[_fluid(coarse, small, segmentation, right, left)] = FLUID
-    full = coarse.full.restore(coarse.enlarge(labels))
-    full[(full == NODULE) & (volume.hu <= EDGE_HU)] = 0
-    return full
+    labels[case.once(pleural_fluid)] = FLUID
+    full = coarse.enlarge(labels)
+    for nodule in case.once(lung_lesions).nodules if is_fine else ():
+        _paint(full, nodule)
+    return coarse.full.restore(full)
 
 
-def _fluid(
-    coarse: CoarseVolume, small: UInt8[np.ndarray, "z y x"], segmentation: Segmentation, right: Mask3D, left: Mask3D
-) -> Mask3D:
-    body = small > 0
-    bone = _structures(small, segmentation, "bone") if segmentation.has("bone") else coarse.hu > BONE_HU
-    sides = find_fluid(coarse, right, left, body, bone), find_fluid(coarse, left, right, body, bone)
-    return np.asarray(np.logical_or(*sides))
-
-
-def _structures(small: UInt8[np.ndarray, "z y x"], segmentation: Segmentation, *names: str) -> Mask3D:
-    wanted = [label for label, name in segmentation.names.items() if name in names]
-    return np.isin(small, wanted)
+def _paint(full: UInt8[np.ndarray, "z y x"], nodule: Nodule) -> None:
+    full[nodule.sized.box][nodule.sized.mask] = NODULE

@@ -1,4 +1,8 @@
-"""Coarse volume + lungs -> masks of lung opacity and consolidation, by density, size and surroundings.
+"""Case -> masks of lung opacity and consolidation: the segmenter proposes, density confirms; or density, size and shape alone.
+
+Where the segmenter looks for opacities, its parts count when they are denser than the patient's own lung and no hilar
+vessels (networks take those for consolidation), and what only the density rule sees counts for less in the probability
+(``agreed_ml``). Otherwise the rule stands alone.
 
 Opacity is lung denser than the patient's own aerated lung over more than a vessel's width. Hilar and other vessels are
 as dense as a consolidation but have no ground-glass around or within, so a part counts only when much of it is ground
@@ -12,7 +16,10 @@ import numpy as np
 from scipy import ndimage
 
 from preprocessing.coarse import CoarseVolume
-from preprocessing.morphology import Mask3D, opening
+from preprocessing.detect.case import Case
+from preprocessing.detect.nodule import Nodule
+from preprocessing.measure.regions import LUNGS
+from preprocessing.morphology import Mask3D, grow, opening
 
 LOWEST_HU = -700.0
 """Densest CT number of normal aerated lung in inspiration; ground glass begins here."""
@@ -32,31 +39,102 @@ THICK_MM, THICK_ML = 7.0, 5.0
 """A dense part that still holds this much after an opening by a ball of this radius is no vessel (hilar arteries: 0 mL)."""
 SMALLEST_THICK_ML = 2.0
 """The same for slices further apart than ``THIN_MM``: up to 1.9 mL on phantoms of 5 mm slices without disease."""
+CONFIRMED_SHARE, OVERLAP_SHARE = 0.5, 0.1
+"""A proposal of the segmenter needs half of it dense; a part of the rule is agreed when a tenth of it was proposed."""
+DISPUTED_SHARE = 0.25
+"""How much a millilitre counts that only the density rule sees while the segmenter looked and saw nothing."""
+NODULE_RIM_MM = 3.0
+"""Blurred border of a nodule, kept out of the opacities."""
 WALL_ML, WALL_CONTACT = 10.0, 0.3
-"""A dense part without ground glass counts when it is this large and so much of its surface lies on the lung's border."""
+"""A dense part without ground glass counts when it is this large and so much of its surface lies on the chest wall."""
+RIB_MM, BONE_HU = 14.0, 200.0
+"""Chest wall is the lung's border this close to bone; the hilum, where large vessels leave the lung, lies deeper."""
 
 
 @dataclass(frozen=True, eq=False)
 class Opacities:
-    """Masks on the coarse grid; consolidation lies inside opacity."""
+    """Masks on the coarse grid; consolidation lies inside opacity.
+
+    ``agreed_ml`` is the volume that counts for the probability: all of it where segmenter and density agree or the rule stands
+    alone, and a share of what only one of them sees.
+    """
 
     opacity: Mask3D
     consolidation: Mask3D
+    agreed_ml: float
+
+
+def opacities(case: Case, nodules: tuple[Nodule, ...]) -> Opacities:
+    """Return the opacities of both lungs, without the nodules and their blurred border."""
+    coarse = case.coarse
+    lungs = case.mask(*LUNGS) & ~_nodules(case, nodules)
+    found = find_opacities(coarse, lungs)
+    if not case.knows_lesion("lung_opacity"):
+        return found
+    proposed = case.lesion_mask("lung_opacity") & lungs
+    agreed = _confirmed(coarse, proposed, lungs) | _touching(found.opacity, proposed)
+    only_dense = found.opacity & ~agreed
+    opacity = agreed | only_dense
+    agreed_ml = (agreed.sum() + DISPUTED_SHARE * only_dense.sum()) * coarse.voxel_ml
+    return Opacities(opacity, opacity & (coarse.hu > DENSE_HU), float(agreed_ml))
+
+
+def _nodules(case: Case, nodules: tuple[Nodule, ...]) -> Mask3D:
+    """Coarse voxels of the nodules with their border."""
+    mask = np.zeros(case.coarse.hu.shape, bool)
+    block = np.asarray(case.coarse.block)
+    size = case.coarse.hu.shape
+    z, y, x = np.arange(size[0])[:, None, None], np.arange(size[1])[:, None], np.arange(size[2])
+    for nodule in nodules:
+        centre = np.asarray(nodule.sized.centre) / block - 0.5
+        reach_mm = nodule.sized.long_mm / 2 + NODULE_RIM_MM
+        along = ((axis - c) * step for axis, c, step in zip((z, y, x), centre, case.spacing_mm, strict=True))
+        mask |= sum(a**2 for a in along) <= reach_mm**2
+    return mask
+
+
+def _confirmed(coarse: CoarseVolume, proposed: Mask3D, lungs: Mask3D) -> Mask3D:
+    """The connected parts of a proposal that are dense and, by their density and shape, no hilar vessels."""
+    dense = lungs & (coarse.hu > _lowest_hu(coarse, lungs))
+    parts, count = ndimage.label(proposed)
+    total = np.bincount(parts.ravel(), minlength=count + 1)
+    share = np.bincount(parts[dense], minlength=count + 1) / np.maximum(total, 1)
+    kept = [
+        label
+        for label, box in enumerate(ndimage.find_objects(parts), start=1)
+        if share[label] >= CONFIRMED_SHARE and _is_opacity(coarse, lungs, parts == label, box)
+    ]
+    return np.isin(parts, kept) if kept else np.zeros_like(lungs)
+
+
+def _touching(opacity: Mask3D, proposed: Mask3D) -> Mask3D:
+    """The parts of the rule's opacity that the segmenter proposes too, at least in part."""
+    parts, count = ndimage.label(opacity)
+    total = np.bincount(parts.ravel(), minlength=count + 1)
+    keep = np.bincount(parts[proposed], minlength=count + 1) >= OVERLAP_SHARE * total
+    keep[0] = False
+    return np.asarray(keep[parts])
+
+
+def _lowest_hu(coarse: CoarseVolume, lungs: Mask3D) -> float:
+    """Lower CT number of an opacity, by the patient's own aerated lung."""
+    aerated = coarse.hu[lungs & (coarse.hu < -500.0)]
+    own = float(np.median(aerated)) if aerated.size else LOWEST_HU
+    return max(LOWEST_HU, own + ABOVE_OWN_LUNG_HU)
 
 
 def find_opacities(coarse: CoarseVolume, lungs: Mask3D) -> Opacities:
     """Return opacity and consolidation inside the lungs; both empty when the lungs are."""
     aerated = lungs & (coarse.hu < -500.0)
     if not aerated.any():
-        return Opacities(np.zeros_like(lungs), np.zeros_like(lungs))
-    median_hu = float(np.median(coarse.hu[aerated]))
-    dense_lung = lungs & (coarse.hu > max(LOWEST_HU, median_hu + ABOVE_OWN_LUNG_HU)) & ~_partial_volume(coarse, lungs)
+        return Opacities(np.zeros_like(lungs), np.zeros_like(lungs), 0.0)
+    dense_lung = lungs & (coarse.hu > _lowest_hu(coarse, lungs)) & ~_partial_volume(coarse, lungs)
     parts, count = ndimage.label(opening(dense_lung, VESSEL_MM, coarse.spacing_mm))
     kept = [
         label for label, box in enumerate(ndimage.find_objects(parts), start=1) if _is_opacity(coarse, lungs, parts == label, box)
     ]
     opacity = np.isin(parts, kept) if count else np.zeros_like(lungs)
-    return Opacities(opacity, opacity & (coarse.hu > DENSE_HU))
+    return Opacities(opacity, opacity & (coarse.hu > DENSE_HU), float(opacity.sum()) * coarse.voxel_ml)
 
 
 def _partial_volume(coarse: CoarseVolume, lungs: Mask3D) -> Mask3D:
@@ -75,10 +153,13 @@ def _is_opacity(coarse: CoarseVolume, lungs: Mask3D, part: Mask3D, box: tuple[sl
         return False
     if np.mean(values < DENSE_HU) >= GROUND_GLASS_SHARE:
         return True
-    around = tuple(slice(max(0, s.start - 2), s.stop + 2) for s in box)
+    reach = [int(RIB_MM / step) + 2 for step in coarse.spacing_mm]
+    around = tuple(slice(max(0, s.start - n), s.stop + n) for s, n in zip(box, reach, strict=True))
     thick = opening(part[around] & (coarse.hu[around] > DENSE_HU), THICK_MM, coarse.spacing_mm)
     if thick.sum() * coarse.voxel_ml >= THICK_ML:
         return True
+    if volume_ml < WALL_ML:
+        return False
     rim = ndimage.binary_dilation(part[around]) & ~part[around]
-    lateral = rim & ~lungs[around]
-    return bool(volume_ml >= WALL_ML and lateral.sum() >= WALL_CONTACT * rim.sum())
+    wall = rim & ~lungs[around] & grow(coarse.hu[around] > BONE_HU, RIB_MM, coarse.spacing_mm)
+    return bool(wall.sum() >= WALL_CONTACT * rim.sum())

@@ -73,6 +73,13 @@ class SidedLesion:
             source="rule",
         )
 
+    def lobe_volumes_ml(self, side: str, segmentation: Segmentation) -> dict[str, float]:
+        """Volume in each lobe of one side that the segmenter knows, by structure name."""
+        labels = segmentation.labels[tuple(self.voxels[side].T)]
+        volumes = np.bincount(labels, self.grid.voxel_volumes_ml[self.voxels[side][:, 0]], minlength=256)
+        lobes = {label: name for label, name in segmentation.names.items() if name in LUNG_PARTS[side] and "_lobe_" in name}
+        return {name: float(volumes[label]) for label, name in lobes.items()}
+
     def zone_volumes_ml(self, side: str, lung: tuple[Region, ...]) -> dict[str, float]:
         """Volume in the upper, middle and lower third of the lung's height, by zone name."""
         low, high = lung_extent_mm(lung, 2)

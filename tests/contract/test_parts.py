@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import typer
 
-from app import wiring
+from app import options, wiring
 from app.cli import app
 from medomni import errors, plugins, settings
 from medomni.errors import BadInput, MissingPart
@@ -39,8 +39,8 @@ def test_every_installed_plugin_can_be_imported(group):
 
 
 def test_default_segmenter_is_named_as_it_is_chosen():
-    stages = wiring.stages(wiring.DEFAULT_SEGMENTER, settings.load({}))
-    assert stages.segmenter.name == wiring.DEFAULT_SEGMENTER
+    stages = wiring.stages(options.DEFAULT_SEGMENTER, settings.load({}))
+    assert stages.segmenter.name == options.DEFAULT_SEGMENTER
 
 
 @pytest.mark.parametrize("choice", ["nnunet", "monai-bundle", ""])

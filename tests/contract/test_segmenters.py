@@ -8,6 +8,7 @@ import pytest
 from medomni.anatomy import anatomy
 from medomni.types.segmentation import Segmentation
 from preprocessing.segment.hu_rules import HuRules
+from preprocessing.segment.medomni_ct import MedomniCt
 from preprocessing.segment.monai_bundle import MonaiBundle
 from tests import factories
 
@@ -19,7 +20,7 @@ GRIDS = {
     "one_slice": factories.grid((1, 32, 40)),
     "side_unknown": factories.grid(is_side_known=False),
 }
-NAMES = ("hu-rules", "monai-bundle")
+NAMES = ("hu-rules", "monai-bundle", "medomni-ct")
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +28,8 @@ def segmenters(tmp_path_factory):
     labels = {"0": "background", "1": "liver", "2": "bone", "3": "Lung_L"}
     coarse = {"pixdim": [4.0, 4.0, 5.0], "inferer": {"roi_size": [48, 48, 48], "overlap": 0.25}}
     folder = factories.tiny_bundle(tmp_path_factory.mktemp("contract") / "tiny", labels=labels, inference=coarse)
-    return {"hu-rules": HuRules(), "monai-bundle": MonaiBundle(folder)}
+    own = MedomniCt(factories.tiny_own_bundle(tmp_path_factory.mktemp("contract") / "own"))
+    return {"hu-rules": HuRules(), "monai-bundle": MonaiBundle(folder), "medomni-ct": own}
 
 
 def run(segmenter, volume):
@@ -49,6 +51,10 @@ def check(found, told, volume, segmenter):
     assert min(told) >= 0
     assert re.fullmatch(r"[0-9a-f]{64}", found.digest)
     assert found.segmenter.startswith(segmenter.name)
+    if found.lesions is not None:
+        assert found.lesions.grid is volume.grid
+        assert set(np.unique(found.lesions.labels)) <= {0, *found.lesions.names}
+        assert all(name in anatomy().structures for name in found.lesions.names.values())
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -94,4 +100,5 @@ def test_the_volume_is_left_as_it_was(segmenters, name):
 def test_no_side_is_named_when_the_side_is_unknown(segmenters, name):
     volume = factories.volume(50, factories.grid(is_side_known=False))
     found, _ = run(segmenters[name], volume)
-    assert not any(word in ("left", "right") for label in found.names.values() for word in label.split("_"))
+    named = [*found.names.values(), *(found.lesions.names.values() if found.lesions else ())]
+    assert not any(word in ("left", "right") for name in named for word in name.split("_"))

@@ -1,0 +1,127 @@
+"""Case -> calcification of the coronary arteries and of the aortic wall, with a calcium score of a scan without ECG gating.
+
+Without gating, motion blurs small spots and smears large ones, so the score is no risk score; it says how much calcium was
+seen. Contrast medium hides calcium and metal feigns it: then only what is far denser than the blood counts, without a score.
+"""
+
+import numpy as np
+
+from medomni.types.finding import Finding, Measurement, Presence
+from preprocessing.detect.answer import judged, not_evaluated
+from preprocessing.detect.calcium_score import (
+    WEIGHTS_HU,
+    Calcium,
+    Slabs,
+    calcium_evidence,
+    in_slabs,
+    score_calcium,
+    slabs_around,
+)
+from preprocessing.detect.calibration import calibrated
+from preprocessing.detect.case import Case
+from preprocessing.detect.surroundings import has_contrast, near_metal
+from preprocessing.morphology import Mask3D, grow, shrink
+
+NOISE_SHARES = 4.0
+"""Calcium rises above the mean of the blood by this many deviations of its noise."""
+NOISIEST_HU = 45.0
+"""Deviation in the blood, in slabs of 3 mm, from which noise passes for calcium."""
+ABOVE_CONTRAST_HU = 250.0
+"""How far above enhanced blood a spot must rise to be calcium and not a dense stream of contrast medium."""
+CONTRAST_CEILING = 0.65
+"""Calcium in enhanced vessels is possible at most."""
+WALL_MM = 2.5
+"""How far outside the mask of a vessel its calcified wall may lie."""
+SAC_MM = 1.0
+"""The same for the heart, whose mask reaches to the pericardium."""
+ARTERY_DEPTH_MM = 20.0
+"""Coronary arteries run in the fat under the pericardium: this deep at most; valves and their rings lie deeper."""
+STEM_MM = 10.0
+"""The left main artery passes behind the pulmonary trunk: the trunk's mask this near to the heart belongs to the search."""
+ROOT_MM = 3.0
+"""Round the aorta its own wall and valve are calcified, not the coronary arteries."""
+METAL_REACH_MM = 10.0
+CORE_MM = 6.0
+"""Depth at which heart and aorta hold blood and muscle without fat."""
+
+
+def coronary_calcification(case: Case) -> tuple[Finding, ...]:
+    """Calcification of the coronary arteries."""
+    if "heart" not in case.coverage.evaluated or not case.segmentation.has("heart"):
+        return ()
+    return (_finding(case, "coronary_artery_wall_calcification", "heart", case.once(coronary_calcium)),)
+
+
+def arterial_calcification(case: Case) -> tuple[Finding, ...]:
+    """Calcification of the aortic wall; other arteries are not looked at."""
+    if "great_vessels" not in case.coverage.evaluated or not case.segmentation.has("aorta"):
+        return ()
+    return (_finding(case, "arterial_wall_calcification", "aorta", case.once(aortic_calcium)),)
+
+
+def coronary_score(case: Case) -> float | None:
+    """Calcium score of the coronary arteries; None where it cannot be told."""
+    return _score(case, "heart", case.once(coronary_calcium))
+
+
+def aortic_score(case: Case) -> float | None:
+    """Calcium score of the aortic wall; None where it cannot be told."""
+    return _score(case, "aorta", case.once(aortic_calcium))
+
+
+def coronary_calcium(case: Case) -> Calcium | None:
+    """Calcium in the fat at the surface of the heart, away from the aorta; None without a heart or in too much noise."""
+    heart = case.mask("heart")
+    deep = shrink(heart, ARTERY_DEPTH_MM, case.spacing_mm)
+    aorta = grow(case.mask("aorta"), ROOT_MM, case.spacing_mm)
+    stem = grow(heart, STEM_MM, case.spacing_mm) & case.mask("pulmonary_artery")
+    return _calcium(case, (grow(heart, SAC_MM, case.spacing_mm) | stem) & ~deep & ~aorta, heart)
+
+
+def aortic_calcium(case: Case) -> Calcium | None:
+    """Calcium in and at the wall of the aorta; None without an aorta or in too much noise."""
+    aorta = case.mask("aorta")
+    return _calcium(case, grow(aorta, WALL_MM, case.spacing_mm), aorta)
+
+
+def _calcium(case: Case, region: Mask3D, vessel: Mask3D) -> Calcium | None:
+    slabs = slabs_around(case, region)
+    if slabs is None:
+        return None
+    mean_hu, noise_hu = _blood(case, vessel, slabs)
+    if noise_hu > NOISIEST_HU:
+        return None
+    above_hu = ABOVE_CONTRAST_HU if case.once(has_contrast) else NOISE_SHARES * noise_hu
+    return score_calcium(case, region, slabs, max(WEIGHTS_HU[0], mean_hu + above_hu))
+
+
+def _blood(case: Case, vessel: Mask3D, slabs: Slabs) -> tuple[float, float]:
+    """Median and robust deviation of the slabs deep inside a vessel or the heart."""
+    core = in_slabs(case, shrink(vessel, CORE_MM, case.spacing_mm), slabs)
+    values = slabs.hu[core if core.any() else in_slabs(case, vessel, slabs)]
+    if not values.size:
+        return 0.0, 0.0
+    median = float(np.median(values))
+    return median, 1.4826 * float(np.median(np.abs(values - median)))
+
+
+def _finding(case: Case, label: str, structure: str, found: Calcium | None) -> Finding:
+    if found is None:
+        return not_evaluated(label, "image_too_noisy" if case.has(structure) else "outside_field_of_view")
+    if near_metal(case, case.mask(structure), METAL_REACH_MM):
+        return not_evaluated(label, "metal")
+    proof, probability = calcium_evidence(case, found, structure), calibrated(label, found.score)
+    if case.once(has_contrast):
+        finding = judged(label, min(CONTRAST_CEILING, probability), proof, ())
+        return not_evaluated(label, "contrast_medium") if finding.presence is Presence.ABSENT else finding
+    figures = (
+        Measurement(name="calcium_score", value=found.score, unit="1", structure=structure),
+        Measurement(name="calcium_volume", value=found.volume_mm3 / 1000.0, unit="mL", structure=structure, decimals=2),
+    )
+    return judged(label, probability, proof, figures)
+
+
+def _score(case: Case, structure: str, found: Calcium | None) -> float | None:
+    if found is None or case.once(has_contrast) or near_metal(case, case.mask(structure), METAL_REACH_MM):
+        return None
+    return found.score

@@ -1,0 +1,214 @@
+"""Fits the curves of ``calibration.toml`` on phantoms of known truth, one logistic curve for each finding.
+
+    python -m preprocessing.detect.calibrate measure --first 40000 --count 120 --rows rows.jsonl [--segmenter truth|medomni-ct]
+    python -m preprocessing.detect.calibrate fit --rows rows.jsonl [--label NAME ...]
+
+``measure`` runs every detector's raw measure over the phantoms of those seeds and appends a line for each; a seed that the file
+already holds is left out, so it can be interrupted. ``fit`` replaces the curves of the labels of which it has enough cases on
+both sides. Both classes weigh the same, and the targets are Platt's (1999), so that a measure that parts all cases does not
+give an endless slope.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float64
+from scipy.optimize import minimize
+
+from medomni.phantom.body import ANATOMY
+from medomni.phantom.case import PhantomCase, make_case
+from medomni.phantom.cohort import draw_findings
+from medomni.types.segmentation import Segmentation
+from preprocessing.detect.abdomen import liver_index_hu, spleen_ml, stone_mm
+from preprocessing.detect.calcium import aortic_score, coronary_score
+from preprocessing.detect.calibration import TABLE, Curve, curves
+from preprocessing.detect.case import Case
+from preprocessing.detect.devices import material_amount
+from preprocessing.detect.diffuse import diffuse_score, rules
+from preprocessing.detect.heart import cardiothoracic_ratio, pericardial_fluid_ml
+from preprocessing.detect.hernia import hernia_ml
+from preprocessing.detect.lung import low_percent
+from preprocessing.detect.nodes import short_axis_mm
+from preprocessing.detect.nodule import best_logit
+from preprocessing.detect.pleura import fluid_ml
+from preprocessing.measure.regions import measure
+from preprocessing.measure.scope import scope
+
+Measure = Callable[[Case], float | None]
+
+MEASURES: dict[str, Measure] = {
+    "pleural_effusion": fluid_ml,
+    "pericardial_effusion": pericardial_fluid_ml,
+    "cardiomegaly": cardiothoracic_ratio,
+    "coronary_artery_wall_calcification": coronary_score,
+    "arterial_wall_calcification": aortic_score,
+    "hiatal_hernia": hernia_ml,
+    "lymphadenopathy": short_axis_mm,
+    "medical_material": material_amount,
+    "hepatic_steatosis": lambda case: _negative(liver_index_hu(case)),
+    "splenomegaly": spleen_ml,
+    "renal_stone": stone_mm,
+    "lung_nodule": best_logit,
+    "emphysema": low_percent,
+    **{label: diffuse_score(label) for label in rules()},
+}
+"""The raw measure of each finding that has a curve; None where the detector does not answer."""
+KIND_OF = {"hepatic_steatosis": "steatosis"}
+"""The phantom's name of a finding where it differs."""
+LESION_OF = {
+    "pleural_effusion": ("pleural_effusion",),
+    "pericardial_effusion": ("pericardial_effusion",),
+    "lung_opacity": ("lung_opacity", "consolidation", "atelectasis"),
+    "nodule": ("lung_nodule",),
+}
+"""Lesions of a segmenter and the phantom's kinds that each holds."""
+LEAST_CASES = 8
+"""A curve is fitted from this many phantoms with and without the finding on."""
+SHRINKAGE = 1e-3
+"""Weight of the squared slope: keeps it finite where the scale is short."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """What was measured on one phantom and what is true of it; a measure is None outside its detector's scope."""
+
+    seed: int
+    measures: dict[str, float | None]
+    kinds: tuple[str, ...]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one of the two commands."""
+    words = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = words.add_subparsers(dest="command", required=True)
+    run = commands.add_parser("measure", help="measure phantoms and append a line for each")
+    run.add_argument("--first", type=int, default=40000, help="first seed")
+    run.add_argument("--count", type=int, default=120, help="number of phantoms")
+    run.add_argument("--segmenter", choices=("truth", "medomni-ct"), default="truth", help="whose masks the detectors read")
+    fit = commands.add_parser("fit", help="fit the curves to the lines and write the table")
+    fit.add_argument("--label", action="append", help="only this finding; may be given several times")
+    for command in (run, fit):
+        command.add_argument("--rows", type=Path, required=True, help="file of measured phantoms, one JSON object a line")
+    given = words.parse_args(arguments)
+    if given.command == "measure":
+        measure_phantoms(range(given.first, given.first + given.count), given.segmenter, given.rows)
+    else:
+        write_curves(fitted(read_rows(given.rows), given.label or list(MEASURES)))
+    return 0
+
+
+def measure_phantoms(seeds: range, segmenter: str, path: Path) -> None:
+    """Append the row of each seed that the file does not hold yet."""
+    done = {row.seed for row in read_rows(path)} if path.exists() else set()
+    for seed in seeds:
+        if seed in done:
+            continue
+        phantom = make_case(seed, draw_findings(seed))
+        row = measured(phantom, true_segmentation(phantom) if segmenter == "truth" else _by_network(phantom))
+        with path.open("a", encoding="utf-8") as lines:
+            lines.write(json.dumps({"seed": row.seed, "measures": row.measures, "kinds": row.kinds}) + "\n")
+        sys.stderr.write(f"{seed} {', '.join(row.kinds)}\n")
+
+
+def measured(phantom: PhantomCase, segmentation: Segmentation) -> Row:
+    """Every raw measure of one phantom."""
+    regions = measure(phantom.volume, segmentation)
+    coverage, _ = scope(phantom.volume, segmentation, regions)
+    case = Case(phantom.volume, segmentation, regions, coverage)
+    kinds = tuple(sorted({lesion.kind for lesion in phantom.drawn if lesion.mask.any()}))
+    return Row(phantom.seed, {label: take(case) for label, take in MEASURES.items()}, kinds)
+
+
+def true_segmentation(phantom: PhantomCase) -> Segmentation:
+    """The truth of a phantom in the form of a segmenter that makes no mistake: anatomy, and lesions beside it."""
+    grid, truth = phantom.volume.grid, phantom.truth
+    lesions = np.zeros(grid.shape, np.uint8)
+    for label, kinds in enumerate(reversed(LESION_OF.values()), start=1):
+        for lesion in phantom.drawn:
+            if lesion.kind in kinds:
+                lesions[lesion.mask] = len(LESION_OF) + 1 - label
+    names = dict(enumerate(LESION_OF, start=1))
+    anatomy = np.where(truth.labels <= len(ANATOMY), truth.labels, 0).astype(np.uint8)
+    anatomy[np.isin(lesions, [label for label, name in names.items() if name.endswith("effusion")])] = 0
+    seen = Segmentation(lesions, grid, names, truth.segmenter, truth.digest)
+    known = {label: name for label, name in truth.names.items() if name in ANATOMY}
+    return replace(truth, labels=anatomy, names=known, lesions=seen)
+
+
+def read_rows(path: Path) -> tuple[Row, ...]:
+    """The rows of a file of measured phantoms."""
+    lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line]
+    return tuple(Row(line["seed"], line["measures"], tuple(line["kinds"])) for line in lines)
+
+
+def fitted(rows: tuple[Row, ...], labels: Sequence[str]) -> dict[str, Curve]:
+    """The curves of the table with those of the labels fitted anew where there are cases enough."""
+    table = dict(curves())
+    for label in labels:
+        known = [(row.measures.get(label), KIND_OF.get(label, label) in row.kinds) for row in rows]
+        pairs = [(value, is_there) for value, is_there in known if value is not None]
+        present = sum(is_there for _, is_there in pairs)
+        if label in table and min(present, len(pairs) - present) >= LEAST_CASES:
+            seeds = (min(row.seed for row in rows), max(row.seed for row in rows))
+            table[label] = fit_curve(table[label], pairs, seeds)
+    return table
+
+
+def fit_curve(curve: Curve, pairs: Sequence[tuple[float, bool]], seeds: tuple[int, int]) -> Curve:
+    """The curve with middle and slope fitted to (measure, is there) pairs; scale, words and ceiling are kept."""
+    x = np.array([curve.scale.of(value) for value, _ in pairs])
+    there = np.array([is_there for _, is_there in pairs])
+    centre, spread = float(x.mean()), float(x.std()) or 1.0
+    target = np.where(there, (there.sum() + 1) / (there.sum() + 2), 1 / ((~there).sum() + 2))
+    weight = np.where(there, 0.5 / there.sum(), 0.5 / (~there).sum())
+
+    def loss(theta: Float64[np.ndarray, "2"]) -> float:
+        exponent = theta[0] * (x - centre) / spread + theta[1]
+        each = np.logaddexp(0.0, exponent) - target * exponent
+        return float(weight @ each + SHRINKAGE * theta[0] ** 2)
+
+    steep, offset = minimize(loss, np.array([2.0, 0.0]), method="L-BFGS-B", bounds=((1e-3, None), (None, None))).x
+    middle = centre - offset / steep * spread
+    return curve.model_copy(
+        update={
+            "middle": round(float(curve.scale.back(middle)), 4),
+            "slope": round(float(steep / spread), 4),
+            "present": int(there.sum()),
+            "absent": int((~there).sum()),
+            "seeds": seeds,
+            "source": f"fitted {datetime.now(UTC).date().isoformat()}",
+        }
+    )
+
+
+def write_curves(table: dict[str, Curve], path: Path = TABLE) -> None:
+    """Write the table under the comment at the head of the present one."""
+    head = [line for line in path.read_text(encoding="utf-8").splitlines() if line.startswith("#")]
+    blocks = [f"[{label}]\n" + "\n".join(_lines(curve)) for label, curve in table.items()]
+    path.write_text("\n\n".join(("\n".join(head), *blocks)) + "\n", encoding="utf-8")
+
+
+def _lines(curve: Curve) -> list[str]:
+    """The fields that differ from their defaults, as TOML."""
+    values = curve.model_dump(mode="json", exclude_defaults=True)
+    return [f"{name} = {json.dumps(value, ensure_ascii=False)}" for name, value in values.items()]
+
+
+def _by_network(phantom: PhantomCase) -> Segmentation:
+    from preprocessing.segment.medomni_ct import MedomniCt
+
+    return MedomniCt().segment(phantom.volume, lambda share: None)
+
+
+def _negative(value: float | None) -> float | None:
+    return None if value is None else -value
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
