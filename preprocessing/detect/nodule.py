@@ -23,7 +23,7 @@ from preprocessing.detect.nodule_size import SizedNodule, sized
 LABEL = "lung_nodule"
 COARSEST_SLICE_MM, COARSEST_PIXEL_MM = 3.1, 1.6
 """Sampling up to which nodules are looked for: beyond it the smallest ones fill less than two voxels."""
-LEAST_LOGIT = 1.0
+LEAST_LOGIT = 0.5
 """Candidates below this are no more looked at; the calibrated probability is far below *possible* there."""
 SMALLEST_MM, LARGEST_MM = 4.0, 30.0
 """Mean diameter of what is reported: micronodules are no finding (Fleischner 2017); above 30 mm it is a mass."""
