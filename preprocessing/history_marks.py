@@ -65,8 +65,12 @@ def concept_marks(folded: Folded) -> list[Mark]:
     """Every term of the lexicon in the text, in order; where terms overlap the longest wins. ``text`` is the concept."""
     found = []
     terms, exact = _concept_terms()
-    patterns = _concept_patterns()
-    for pattern, source, table in ((patterns[0], folded.plain, terms), (patterns[1], folded.cased, exact)):
+    latin, characters, capitals = _concept_patterns()
+    for pattern, source, table in (
+        (latin, folded.plain, terms),
+        (characters, folded.plain, terms),
+        (capitals, folded.cased, exact),
+    ):
         for match in pattern.finditer(source):
             concept = _concept_of(match.group(), table)
             found.append(Mark(match.start(), match.end(), frozenset(["concept"]), concept))
@@ -134,13 +138,16 @@ def _concept_terms() -> tuple[dict[str, str], dict[str, str]]:
 
 
 @cache
-def _concept_patterns() -> tuple[re.Pattern[str], re.Pattern[str]]:
+def _concept_patterns() -> tuple[re.Pattern[str], re.Pattern[str], re.Pattern[str]]:
     concepts = lexicon().concepts.values()
     low = [term for concept in concepts for term in concept.terms_en if not term.isupper()]
     exact = [term for concept in concepts for term in concept.terms_en if term.isupper()]
     characters = [term for concept in concepts for term in concept.terms_zh]
-    either = f"{WORD_START}(?:{english(low)}){WORD_END}|(?:{chinese(characters)})"
-    return re.compile(either), re.compile(f"(?<![A-Za-z0-9])(?:{english(exact)})(?![A-Za-z0-9])")
+    return (
+        re.compile(f"{WORD_START}(?:{english(low)}){WORD_END}"),
+        re.compile(chinese(characters)),
+        re.compile(f"(?<![A-Za-z0-9])(?:{english(exact)})(?![A-Za-z0-9])"),
+    )
 
 
 @cache

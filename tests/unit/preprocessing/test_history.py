@@ -5,7 +5,7 @@ import random
 import sys
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from medomni.reporting.lexicon import lexicon
@@ -379,6 +379,7 @@ def test_a_megabyte_takes_bounded_work_whatever_the_text(piece):
 
 
 @settings(max_examples=60, deadline=None, derandomize=True)
+@example(seed=97)  # "hiv感染", which holds the shorter term "hiv"
 @given(seed=st.integers(0, 10_000))
 def test_every_term_alone_is_found_with_its_own_span(seed):
     rng = random.Random(seed)  # noqa: S311
