@@ -31,8 +31,8 @@ def main() -> int:
 
 def measure_seed(seed: int) -> list[dict[str, object]]:
     """Dice of both lungs, healthy and with the seed's own diseases."""
+    from medomni.anatomy import LOBES
     from medomni.phantom import draw_findings, make_case
-    from medomni.phantom.disease.placed import LOBES
     from preprocessing.segment.hu_rules import HuRules
 
     rows: list[dict[str, object]] = []

@@ -12,6 +12,20 @@ from importlib.resources import files
 from types import MappingProxyType
 
 SIDES = ("left", "right")
+LOBES = {
+    "right": ("lung_upper_lobe_right", "lung_middle_lobe_right", "lung_lower_lobe_right"),
+    "left": ("lung_upper_lobe_left", "lung_lower_lobe_left"),
+}
+"""The lobes of each lung, upper ones first."""
+SEGMENTED = (
+    *LOBES["left"],
+    *LOBES["right"],
+    *("airway", "heart", "aorta", "pulmonary_artery", "esophagus", "vertebrae", "ribs", "liver", "spleen"),
+    *("kidney_right", "kidney_left", "stomach", "pancreas", "gallbladder"),
+)
+"""The anatomy that ``medomni-ct`` outlines and a phantom holds; the label of a structure is its place counted from 1."""
+SEGMENTED_LESIONS = ("pleural_effusion", "pericardial_effusion", "lung_opacity", "nodule")
+"""The lesions that ``medomni-ct`` outlines; their labels follow those of ``SEGMENTED``."""
 _SIDE_WORDS = {"l": "left", "lt": "left", "left": "left", "r": "right", "rt": "right", "right": "right"}
 
 

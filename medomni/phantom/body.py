@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import UInt8
 
+from medomni.anatomy import LOBES, SEGMENTED
 from medomni.phantom import abdomen, bowel, vessels
 from medomni.phantom.bones import draw_bones, spine_path
 from medomni.phantom.canvas import Canvas, Field, Path3, Radii
@@ -25,24 +26,8 @@ from medomni.phantom.trees import Tree
 from medomni.phantom.wall import draw_wall, open_scene
 from medomni.types.volume import Mask
 
-LUNG_PARTS = (
-    "lung_upper_lobe_left",
-    "lung_lower_lobe_left",
-    "lung_upper_lobe_right",
-    "lung_middle_lobe_right",
-    "lung_lower_lobe_right",
-)
+LUNG_PARTS = (*LOBES["left"], *LOBES["right"])
 """The five lobes, in the order of their labels."""
-
-ANATOMY = (
-    *LUNG_PARTS,
-    *("airway", "heart", "aorta", "pulmonary_artery", "esophagus", "vertebrae", "ribs", "liver", "spleen"),
-    *("kidney_right", "kidney_left", "stomach", "pancreas", "gallbladder"),
-)
-"""The anatomical structures of the segmenter; the label of a structure is its place counted from 1."""
-
-LESIONS = ("pleural_effusion", "pericardial_effusion", "lung_opacity", "nodule")
-"""The lesions of the segmenter; their labels follow those of ``ANATOMY``."""
 
 _INNER = ("skin", "fat", "bone_other")
 """Owners that are no structure of their own outside this package."""
@@ -56,7 +41,7 @@ class Body:
         hu: noise-free HU of the body and of the air around it.
         parts: mask of each structure by its name in ``medomni/data/anatomy.toml``. ``body`` is everything inside the
             skin, ``bone`` all bones, ``pericardium`` the sac with the heart and its fat; lobes hold their vessels and small
-            bronchi. The structures of ``ANATOMY`` share no voxel.
+            bronchi. The structures of ``SEGMENTED`` share no voxel.
         paths: centre lines (mm) with the radius at each point (mm); ``spine`` has the half depth of the vertebral bodies.
         trees: ``artery_right``, ``vein_right``, ``artery_left`` and ``vein_left``; bronchi run beside the arteries.
     """
@@ -93,9 +78,9 @@ def begin_body(canvas: Canvas, person: Person, rng: np.random.Generator) -> tupl
 
 
 def structure_labels(body: Body) -> UInt8[np.ndarray, "z y x"]:
-    """The label map of the anatomical structures: 0 is background, else the place in ``ANATOMY`` counted from 1."""
+    """The label map of the anatomical structures: 0 is background, else the place in ``SEGMENTED`` counted from 1."""
     labels = np.zeros(body.canvas.shape, dtype=np.uint8)
-    for label, name in enumerate(ANATOMY, start=1):
+    for label, name in enumerate(SEGMENTED, start=1):
         np.copyto(labels, np.uint8(label), where=body.parts[name])
     return labels
 
@@ -149,7 +134,7 @@ def _draw_belly(scene: Scene) -> None:
 def _parts(scene: Scene) -> dict[str, Mask]:
     """The mask of every structure that owns a voxel, and of those that hold others."""
     parts = {name: scene.mask(name) for name in scene.names[1:] if name not in _INNER}
-    for name in ANATOMY:
+    for name in SEGMENTED:
         parts.setdefault(name, np.zeros(scene.owner.shape, dtype=bool))
     body = scene.owner > 0
     others = scene.mask("bone_other")

@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from medomni import __version__
-from medomni.phantom.body import ANATOMY, LUNG_PARTS, Body, draw_body, structure_labels
+from medomni.anatomy import SEGMENTED
+from medomni.phantom.body import LUNG_PARTS, Body, draw_body, structure_labels
 from medomni.phantom.canvas import Canvas
 from medomni.phantom.cohort import BodyRegion
 from medomni.phantom.contrast import Phase
@@ -49,7 +50,7 @@ class PhantomCase:
     """A phantom CT with its truth.
 
     Attributes:
-        truth: the structures of ``ANATOMY`` under their labels, then other organs, and ``body``: what is inside the skin
+        truth: the structures of ``SEGMENTED`` under their labels, then other organs, and ``body``: what is inside the skin
             and nothing else named. Labels exclude each other. Lobes hold diseased lung, but no pleural fluid.
         lesions: the placed diseases under ``LESION_NAMES``; a later name wins a shared voxel, ``drawn`` has the whole masks.
         drawn: each disease with its mask, box and true measurements.
@@ -144,8 +145,8 @@ def scan_person(body: Body, findings: tuple[Placed, ...], region: BodyRegion, vi
 
 def _truth(body: Body) -> Segmentation:
     labels = structure_labels(body)
-    names = dict(enumerate(ANATOMY, start=1))
-    extra = [name for name in body.parts if name not in ANATOMY and name != "body"]
+    names = dict(enumerate(SEGMENTED, start=1))
+    extra = [name for name in body.parts if name not in SEGMENTED and name != "body"]
     for label, name in enumerate((*extra, "body"), start=EXTRA_LABELS):
         labels[body.parts[name] & (labels == 0)] = label
         names[label] = name

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from medomni.anatomy import LOBES
 from medomni.phantom.canvas import Box, Field, Path3, Radii
 from medomni.phantom.contrast import AIR
 from medomni.phantom.pleura import Lungs
@@ -11,10 +12,6 @@ from medomni.phantom.scene import Scene
 from medomni.phantom.sketch import Nodes
 from medomni.phantom.trees import Tree, draw_bronchi, draw_vessels, end_points, grow_trunks
 
-LOBES = {
-    "right": ("lung_upper_lobe_right", "lung_middle_lobe_right", "lung_lower_lobe_right"),
-    "left": ("lung_upper_lobe_left", "lung_lower_lobe_left"),
-}
 _SHARE_OF_ENDS = {"lung_middle_lobe_right": 0.18}
 _ENDS = {"artery": 760, "vein": 520}
 _TIP_MM = 0.5

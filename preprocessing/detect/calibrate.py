@@ -21,7 +21,7 @@ import numpy as np
 from jaxtyping import Float64
 from scipy.optimize import minimize
 
-from medomni.phantom.body import ANATOMY
+from medomni.anatomy import SEGMENTED, SEGMENTED_LESIONS
 from medomni.phantom.case import PhantomCase, make_case
 from medomni.phantom.cohort import draw_findings
 from medomni.types.segmentation import Segmentation
@@ -61,13 +61,6 @@ MEASURES: dict[str, Measure] = {
 """The raw measure of each finding that has a curve; None where the detector does not answer."""
 KIND_OF = {"hepatic_steatosis": "steatosis"}
 """The phantom's name of a finding where it differs."""
-LESION_OF = {
-    "pleural_effusion": ("pleural_effusion",),
-    "pericardial_effusion": ("pericardial_effusion",),
-    "lung_opacity": ("lung_opacity", "consolidation", "atelectasis"),
-    "nodule": ("lung_nodule",),
-}
-"""Lesions of a segmenter and the phantom's kinds that each holds."""
 LEAST_CASES = 8
 """A curve is fitted from this many phantoms with and without the finding on."""
 SHRINKAGE = 1e-3
@@ -129,15 +122,15 @@ def true_segmentation(phantom: PhantomCase) -> Segmentation:
     """The truth of a phantom in the form of a segmenter that makes no mistake: anatomy, and lesions beside it."""
     grid, truth = phantom.volume.grid, phantom.truth
     lesions = np.zeros(grid.shape, np.uint8)
-    for label, kinds in enumerate(reversed(LESION_OF.values()), start=1):
+    names = dict(enumerate(SEGMENTED_LESIONS, start=1))
+    for label, name in reversed(names.items()):
         for lesion in phantom.drawn:
-            if lesion.kind in kinds:
-                lesions[lesion.mask] = len(LESION_OF) + 1 - label
-    names = dict(enumerate(LESION_OF, start=1))
-    anatomy = np.where(truth.labels <= len(ANATOMY), truth.labels, 0).astype(np.uint8)
+            if lesion.structure == name:
+                lesions[lesion.mask] = label
+    anatomy = np.where(truth.labels <= len(SEGMENTED), truth.labels, 0).astype(np.uint8)
     anatomy[np.isin(lesions, [label for label, name in names.items() if name.endswith("effusion")])] = 0
     seen = Segmentation(lesions, grid, names, truth.segmenter, truth.digest)
-    known = {label: name for label, name in truth.names.items() if name in ANATOMY}
+    known = {label: name for label, name in truth.names.items() if name in SEGMENTED}
     return replace(truth, labels=anatomy, names=known, lesions=seen)
 
 

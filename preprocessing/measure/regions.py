@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Float64
 from scipy import ndimage
 
+from medomni.anatomy import LOBES
 from medomni.types.finding import BoxMm, Measurement
 from medomni.types.region import Region
 from medomni.types.segmentation import Segmentation
@@ -22,8 +23,8 @@ LOW_ATTENUATION_HU = -950
 HIGH_ATTENUATION_HU = (-600, -250)
 """High-attenuation area: share of lung voxels from -600 to -250 HU (Lederer 2009, MESA)."""
 LUNG_PARTS = {
-    "right": ("lung_right", "lung_upper_lobe_right", "lung_middle_lobe_right", "lung_lower_lobe_right"),
-    "left": ("lung_left", "lung_upper_lobe_left", "lung_lower_lobe_left"),
+    "right": ("lung_right", *LOBES["right"]),
+    "left": ("lung_left", *LOBES["left"]),
     "unknown": ("lung",),
 }
 """Structures that make up each lung, whatever the segmenter calls them; "unknown" where no side may be named."""

@@ -3,31 +3,9 @@
 Label k is channel k of the network; 0 is everything else.
 """
 
-STRUCTURES = (
-    "lung_upper_lobe_left",
-    "lung_lower_lobe_left",
-    "lung_upper_lobe_right",
-    "lung_middle_lobe_right",
-    "lung_lower_lobe_right",
-    "airway",
-    "heart",
-    "aorta",
-    "pulmonary_artery",
-    "esophagus",
-    "vertebrae",
-    "ribs",
-    "liver",
-    "spleen",
-    "kidney_right",
-    "kidney_left",
-    "stomach",
-    "pancreas",
-    "gallbladder",
-)
-"""Anatomy, in the order of labels 1 to 19."""
-LESIONS = ("pleural_effusion", "pericardial_effusion", "lung_opacity", "nodule")
-"""Lesions, in the order of labels 20 to 23."""
-CLASSES = (*STRUCTURES, *LESIONS)
+from medomni.anatomy import SEGMENTED, SEGMENTED_LESIONS
+
+CLASSES = (*SEGMENTED, *SEGMENTED_LESIONS)
 LABELS = {name: label for label, name in enumerate(CLASSES, start=1)}
 """Label of each class."""
 LOBES_LEFT, LOBES_RIGHT = (1, 2), (3, 4, 5)

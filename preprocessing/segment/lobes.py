@@ -8,15 +8,15 @@ import numpy as np
 from jaxtyping import UInt8
 from scipy import ndimage
 
+from medomni.anatomy import SEGMENTED, SEGMENTED_LESIONS
 from preprocessing.morphology import Mask3D, bounding_box
-from preprocessing.segment.classes import LABELS, STRUCTURES
-from preprocessing.segment.classes import LESIONS as LESION_NAMES
+from preprocessing.segment.classes import LABELS
 from preprocessing.segment.density import Density
 from preprocessing.segment.plausible import LOBES, LabelMap, odd_lobe_parts
 
-BODY, BONE = len(STRUCTURES) + 1, len(STRUCTURES) + 2
+BODY, BONE = len(SEGMENTED) + 1, len(SEGMENTED) + 2
 """Labels that the density rules add to the anatomy: other tissue of the body, and bone besides vertebrae and ribs."""
-ANATOMY = {**dict(enumerate(STRUCTURES, start=1)), BODY: "body", BONE: "bone"}
+ANATOMY = {**dict(enumerate(SEGMENTED, start=1)), BODY: "body", BONE: "bone"}
 LESIONS = dict(enumerate(("lung_opacity", "nodule", "pleural_effusion", "pericardial_effusion"), start=1))
 HOLLOW = tuple(LABELS[name] for name in ("airway", "esophagus", "stomach"))
 """Structures that may hold gas of their own."""
@@ -26,7 +26,7 @@ def part_lesions(labels: LabelMap, density: Density) -> tuple[LabelMap, LabelMap
     """Return anatomy and lesions, each as one map on the same grid."""
     lesions = _lesions(labels, density)
     anatomy = fill_lobes(labels, density)
-    anatomy[anatomy > len(STRUCTURES)] = 0
+    anatomy[anatomy > len(SEGMENTED)] = 0
     free = (anatomy == 0) & density.body
     anatomy[free] = BODY
     anatomy[free & density.bone] = BONE
@@ -56,7 +56,7 @@ def _lesions(labels: LabelMap, density: Density) -> LabelMap:
     """The lesions under their own labels; fluid does not lie where there is air."""
     table = np.zeros(256, np.uint8)
     own = {name: label for label, name in LESIONS.items()}
-    for name in LESION_NAMES:
+    for name in SEGMENTED_LESIONS:
         table[LABELS[name]] = own[name]
     lesions: UInt8[np.ndarray, "z y x"] = table[labels]
     fluid = [own["pleural_effusion"], own["pericardial_effusion"]]

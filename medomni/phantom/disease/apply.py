@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from medomni.anatomy import LOBES
 from medomni.phantom.body import Body
 from medomni.phantom.disease.airspace import consolidation, opacity
 from medomni.phantom.disease.atelectasis import atelectasis
@@ -25,7 +26,7 @@ from medomni.phantom.disease.mediastinum import hiatal_hernia, lymphadenopathy
 from medomni.phantom.disease.nodule import nodule
 from medomni.phantom.disease.organs import renal_cyst, renal_stone, splenomegaly, steatosis, with_large_spleen
 from medomni.phantom.disease.pericardium import pericardial_effusion
-from medomni.phantom.disease.placed import LOBES, Placed
+from medomni.phantom.disease.placed import Placed
 from medomni.phantom.disease.record import record
 from medomni.phantom.disease.site import Layer, Site, paint
 from medomni.phantom.disease.spine import vertebral_fracture

@@ -5,11 +5,12 @@ from dataclasses import replace
 import numpy as np
 from jaxtyping import Bool, Float32
 
+from medomni.anatomy import LOBES
 from medomni.phantom.body import Body, begin_body
 from medomni.phantom.canvas import Canvas
 from medomni.phantom.disease.host import lesion_from
 from medomni.phantom.disease.lesion import Lesion
-from medomni.phantom.disease.placed import LOBES, Placed
+from medomni.phantom.disease.placed import Placed
 from medomni.phantom.heart import shape_heart
 from medomni.phantom.person import Person
 

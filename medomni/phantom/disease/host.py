@@ -6,10 +6,10 @@ Changes ``body.hu`` and ``body.parts`` in place; a disease that takes room takes
 import numpy as np
 from jaxtyping import Float64
 
+from medomni.anatomy import LOBES
 from medomni.phantom.body import Body
 from medomni.phantom.canvas import Canvas, Field
 from medomni.phantom.disease.lesion import Lesion, box_of, centre_of
-from medomni.phantom.disease.placed import LOBES
 from medomni.phantom.disease.site import Box, Site, Window, window
 from medomni.phantom.trees import draw_bronchi
 from medomni.types.volume import Mask

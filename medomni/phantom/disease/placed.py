@@ -5,6 +5,8 @@ Knows nothing about arrays; ``apply.py`` draws what is placed here into a body, 
 
 from dataclasses import dataclass
 
+from medomni.anatomy import LOBES
+
 SEVERITIES = ("mild", "moderate", "severe")
 
 AMOUNTS = {
@@ -75,10 +77,6 @@ VARIANTS: dict[str, tuple[str, ...]] = {
 KINDS = tuple(AMOUNTS)
 MARGINS = ("smooth", "lobulated", "spiculated")
 CONTACTS = ("free", "pleura", "vessel")
-LOBES = {
-    "right": ("lung_upper_lobe_right", "lung_middle_lobe_right", "lung_lower_lobe_right"),
-    "left": ("lung_upper_lobe_left", "lung_lower_lobe_left"),
-}
 ZONES = ("lower", "middle", "upper", "")
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from medomni.phantom.body import Body, draw_body, structure_labels
+from medomni.phantom.body import LUNG_PARTS, Body, draw_body, structure_labels
 from medomni.phantom.canvas import Canvas
 from medomni.phantom.case import MIDDLE_Z_MM
 from medomni.phantom.cohort import BodyRegion, draw_findings
@@ -24,7 +24,7 @@ from medomni.phantom.insert import insert_arrays
 from medomni.phantom.person import make_person
 from preprocessing import assemble, dicom
 from preprocessing.resample import to_working
-from preprocessing.segment.classes import GRID_MM, LABELS, STRUCTURES
+from preprocessing.segment.classes import GRID_MM, LABELS
 from preprocessing.segment.training import tissues as t
 from preprocessing.segment.training.atlas import voxelise
 from preprocessing.segment.training.guides import guide_labels, read_guides
@@ -36,15 +36,6 @@ SHAPE = (124, 118, 140)
 """Voxels of a training phantom: 372 x 354 x 420 mm."""
 LEAST_LUNG_MM3 = 50_000.0
 """A lobe with less than 50 mL in view takes no lesion."""
-_CLASS_OF = {
-    "pleural_effusion": "pleural_effusion",
-    "pericardial_effusion": "pericardial_effusion",
-    "lung_opacity": "lung_opacity",
-    "consolidation": "lung_opacity",
-    "atelectasis": "lung_opacity",
-    "lung_nodule": "nodule",
-}
-"""The network's class of a placed disease: airless lung of whatever cause is an opacity of the lung."""
 
 
 def phantom_case(seed: int) -> Case:
@@ -106,7 +97,7 @@ def with_lesions(case: Case, seed: int) -> Case:
     rng = np.random.default_rng([seed, 78])
     if case.hu is None:
         raise ValueError("a map of shapes only takes no lesions")
-    lungs = {name: case.tissues == LABELS[name] for name in STRUCTURES[:5]}
+    lungs = {name: case.tissues == LABELS[name] for name in LUNG_PARTS}
     lungs = {name: mask for name, mask in lungs.items() if mask.sum() * GRID_MM**3 > LEAST_LUNG_MM3}
     sides = sorted({name.rsplit("_", 1)[1] for name in lungs})
     kinds = rng.permutation(("lung_opacity", "consolidation", "pleural_effusion", "lung_nodule"))[: int(rng.integers(1, 4))]
@@ -123,7 +114,7 @@ def with_lesions(case: Case, seed: int) -> Case:
 def _paint_lesions(tissues: np.ndarray, drawn: tuple[Lesion, ...]) -> None:
     for name in ("pericardial_effusion", "pleural_effusion", "lung_opacity", "nodule"):
         for lesion in drawn:
-            if _CLASS_OF.get(lesion.kind) == name:
+            if lesion.structure == name:
                 tissues[lesion.mask] = LABELS[name]
 
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from medomni.phantom.body import ANATOMY, LUNG_PARTS, draw_body, structure_labels
+from medomni.anatomy import SEGMENTED
+from medomni.phantom.body import LUNG_PARTS, draw_body, structure_labels
 from medomni.phantom.canvas import Canvas
 from medomni.phantom.contrast import Phase
 from medomni.phantom.person import make_person
@@ -68,7 +69,7 @@ def test_lungs_have_the_size_of_a_breath_in_and_the_left_is_smaller(seed):
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_organs_lie_on_their_side_and_at_their_height(seed):
-    place = {name: middle_mm(body(seed), name) for name in ANATOMY if body(seed).parts[name].any()}
+    place = {name: middle_mm(body(seed), name) for name in SEGMENTED if body(seed).parts[name].any()}
     for name in ("liver", "kidney_right", "lung_upper_lobe_right", "lung_middle_lobe_right", "lung_lower_lobe_right"):
         assert place[name][0] < -15
     for name in ("spleen", "kidney_left", "stomach", "heart", "lung_upper_lobe_left", "lung_lower_lobe_left"):
@@ -87,10 +88,10 @@ def test_every_structure_lies_in_the_body_and_none_shares_a_voxel(seed, canvas):
     for mask in drawn.parts.values():
         assert mask.shape == canvas.shape
         assert not np.any(mask & ~drawn.parts["body"])
-    assert np.sum([drawn.parts[name] for name in ANATOMY], axis=0).max() == 1
+    assert np.sum([drawn.parts[name] for name in SEGMENTED], axis=0).max() == 1
     labels = structure_labels(drawn)
     assert labels.dtype == np.uint8
-    for label, name in enumerate(ANATOMY, start=1):
+    for label, name in enumerate(SEGMENTED, start=1):
         assert np.array_equal(labels == label, drawn.parts[name])
 
 

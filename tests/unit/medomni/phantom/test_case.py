@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from medomni.anatomy import LOBES
 from medomni.phantom import Placed, make_case
-from medomni.phantom.disease.placed import LOBES
 from tests import factories
 
 SEEDS = (0, 1, 2, 3)

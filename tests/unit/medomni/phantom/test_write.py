@@ -9,8 +9,8 @@ import numpy as np
 import pydicom
 import pytest
 
+from medomni.anatomy import LOBES
 from medomni.phantom import Placed, write_case, write_dicom
-from medomni.phantom.disease.placed import LOBES
 from medomni.phantom.facts import FINDINGS, ORGAN_CHANGES
 from tests import factories
 
