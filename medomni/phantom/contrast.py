@@ -5,7 +5,7 @@ from enum import StrEnum
 
 import numpy as np
 
-AIR, FAT, WATER = -1000.0, -105.0, 6.0
+AIR, FAT = -1000.0, -105.0
 """HU of air, adipose tissue and serous fluid at 120 kV (ICRU Report 46 tissues; Kalender, Computed Tomography, 3rd ed.)."""
 
 

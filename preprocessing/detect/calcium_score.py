@@ -41,13 +41,12 @@ class Slabs:
 
 @dataclass(frozen=True, eq=False)
 class Calcium:
-    """Spots of calcium with their score, volume above the floor and densest voxel."""
+    """Spots of calcium with their score and their volume above the floor."""
 
     spots: Mask3D
     slabs: Slabs
     score: float
     volume_mm3: float
-    densest_hu: float
 
 
 def slabs_around(case: Case, region: Mask3D) -> Slabs | None:
@@ -85,7 +84,6 @@ def score_calcium(case: Case, region: Mask3D, slabs: Slabs, floor_hu: float) -> 
         slabs=slabs,
         score=score * slabs.spacing_mm[0] / SLAB_MM,
         volume_mm3=float(spots.sum()) * voxel_mm3,
-        densest_hu=float(slabs.hu[spots].max()) if spots.any() else 0.0,
     )
 
 

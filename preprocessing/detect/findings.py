@@ -16,6 +16,7 @@ from medomni.types.region import Coverage, Region
 from medomni.types.segmentation import Segmentation
 from medomni.types.volume import Volume
 from preprocessing.detect.abdomen import kidney_stones, splenomegaly, steatosis
+from preprocessing.detect.answer import not_evaluated
 from preprocessing.detect.calcium import arterial_calcification, coronary_calcification
 from preprocessing.detect.case import Case
 from preprocessing.detect.devices import medical_material
@@ -57,8 +58,6 @@ DETECTORS: tuple[Detector, ...] = (
 """Every detector, in the order of the findings of a draft."""
 FINDING_OF = {"nodule": "lung_nodule"}
 """Finding of a lesion mask where the names differ."""
-PARTIAL = frozenset(("lung_nodule",))
-"""Labels whose detector sees some cases only, so that finding none leaves them open."""
 RULES = ("detect/*.py", "detect/*.toml", "detect/shipped/*/*.safetensors")
 """What the lesion masks follow from: rules, curves and the weights of the nodule network."""
 WIDE_CONSOLIDATION_ML = 20.0
@@ -93,12 +92,7 @@ def _not_evaluated(found: tuple[Finding, ...], coverage: Coverage) -> tuple[Find
     """A finding with its reason for each label that no detector answered."""
     answered = {finding.label for finding in found}
     return tuple(
-        Finding(
-            id=entry.name.replace("_", "-"),
-            label=entry.name,
-            presence=Presence.NOT_EVALUATED,
-            reason=coverage.not_evaluated.get(entry.organ, "not_excluded" if entry.name in PARTIAL else "no_detector"),
-        )
+        not_evaluated(entry.name, coverage.not_evaluated.get(entry.organ, "no_detector"))
         for entry in vocabulary().labels.values()
         if entry.is_always_answered and not entry.is_measurement_only and entry.name not in answered
     )

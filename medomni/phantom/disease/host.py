@@ -8,7 +8,7 @@ from jaxtyping import Float64
 
 from medomni.anatomy import LOBES
 from medomni.phantom.body import Body
-from medomni.phantom.canvas import Canvas, Field
+from medomni.phantom.canvas import Canvas
 from medomni.phantom.disease.lesion import Lesion, box_of, centre_of
 from medomni.phantom.disease.site import Box, Site, Window, window
 from medomni.phantom.trees import draw_bronchi
@@ -60,11 +60,6 @@ def lesion_from(canvas: Canvas, kind: str, mask: Mask, facts: dict[str, float], 
     volume = float(mask.sum()) * canvas.voxel_ml
     centre, box = centre_of(canvas, mask), box_of(canvas, mask)
     return Lesion(kind, variant, mask, side, "", centre, box, {"volume": volume, **facts}, {})
-
-
-def mix(hu: Field, share: Field, target: Field | float) -> None:
-    """Let each voxel take its share of a target HU, in place."""
-    hu += share * (target - hu)
 
 
 def moved(point: Float64[np.ndarray, "3"], x_mm: float, y_mm: float, z_mm: float) -> Float64[np.ndarray, "3"]:

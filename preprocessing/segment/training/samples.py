@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float32, Float64, Int16, UInt8
 from scipy import ndimage
 
-from preprocessing.segment.classes import GRID_MM, HU_PER_UNIT, LABELS, LOBES_LEFT, LOBES_RIGHT, WINDOW_HU
+from preprocessing.segment.classes import HU_PER_UNIT, LABELS, LOBES_LEFT, LOBES_RIGHT, WINDOW_HU
 from preprocessing.segment.training import tissues as t
 
 Field = Float32[np.ndarray, "z y x"]
@@ -144,8 +144,7 @@ def _vary(tissues: Map, rng: np.random.Generator) -> Map:
             grown = ndimage.binary_dilation(varied == LABELS[name], iterations=steps)
             varied[grown & np.isin(varied, (t.FAT, t.BOWEL, t.LUNG_LEFT, t.SOFT))] = LABELS[name]
     loops = _noise(tissues.shape, rng.uniform(5, 10), rng) > rng.uniform(0.2, 1.6)
-    if not (tissues == t.FAT).all():
-        varied[(varied == t.FAT) & loops & _below_chest(tissues)] = t.BOWEL
+    varied[(varied == t.FAT) & loops & _below_chest(tissues)] = t.BOWEL
     return varied
 
 
@@ -240,8 +239,3 @@ def _cut_field(hu: Field, tissues: Map, rng: np.random.Generator) -> None:
     outside = (y[:, None] - rng.normal(0, 6)) ** 2 + (x[None] - rng.normal(0, 6)) ** 2 > radius**2
     hu[:, outside] = -1024.0
     tissues[:, outside] = 0
-
-
-def patch_mm(shape: Shape) -> tuple[float, float, float]:
-    """Size of a patch in millimetres."""
-    return (shape[0] * GRID_MM, shape[1] * GRID_MM, shape[2] * GRID_MM)

@@ -13,8 +13,6 @@ from preprocessing.segment.classes import LABELS
 LUNG_RIGHT, LUNG_LEFT, IGNORE = 24, 25, 255
 """Lung of an unknown lobe, and voxels that nobody judged: as training targets only."""
 FAT, SKIN_FAT, MUSCLE, SOFT, BOWEL, BONE, DISC, VEIN, ARTERY, FLUID, GAS = range(32, 43)
-TISSUES = 48
-"""One more than the largest tissue."""
 
 
 @dataclass(frozen=True)
