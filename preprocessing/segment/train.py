@@ -85,7 +85,6 @@ class Patches(Dataset[tuple[torch.Tensor, torch.Tensor]]):
 
     def __getitem__(self, index: int) -> tuple[torch.Tensor, torch.Tensor]:
         """Image (1, z, y, x) and target (z, y, x)."""
-        torch.set_num_threads(1)
         rng = np.random.default_rng([self.recipe.seed, index])
         case = self.cases[int(rng.choice(len(self.cases), p=self.odds))]
         z, y, x = self.recipe.patch
@@ -115,7 +114,14 @@ def train(maps: Path, out: Path, recipe: Recipe, machine: Machine, start_from: P
     patches = Patches(cases, recipe)
     order = range(first * recipe.batch, len(patches))
     ahead = 3 if recipe.workers else None
-    loader = DataLoader(patches, batch_size=recipe.batch, sampler=order, num_workers=recipe.workers, prefetch_factor=ahead)
+    loader = DataLoader(
+        patches,
+        batch_size=recipe.batch,
+        sampler=order,
+        num_workers=recipe.workers,
+        prefetch_factor=ahead,
+        worker_init_fn=_use_one_thread,
+    )
     log = _Log(machine.tracking, recipe, first)
     for step, (image, target) in enumerate(loader, start=first):
         loss = run.step(image.to(machine.device), target.to(machine.device))
@@ -124,6 +130,11 @@ def train(maps: Path, out: Path, recipe: Recipe, machine: Machine, start_from: P
             run.save(checkpoint, step + 1)
     log.close()
     return checkpoint
+
+
+def _use_one_thread(_worker: int) -> None:
+    """Leave the other cores to the network: a worker draws patches beside it."""
+    torch.set_num_threads(1)
 
 
 def averaged_weights(path: Path) -> dict[str, torch.Tensor]:

@@ -188,15 +188,13 @@ def _fill_hollow(hu: Field, tissues: Map, rng: np.random.Generator) -> None:
 
 def _repaint(hu: Field, tissues: Map, rng: np.random.Generator, *, is_real: bool) -> Field:
     """CT numbers of a scan, shifted tissue by tissue; contrast is added to blood and organs in some patches."""
-    shift, stretch = np.zeros(256, np.float32), np.ones(256, np.float32)
+    shift = np.zeros(256, np.float32)
     phase = rng.random() * (rng.random() < 0.4)
     for tissue, density in t.DENSITIES.items():
-        shift[tissue] = rng.normal(0, 0.25 * (density.high - density.low) if tissue not in LUNGS else 30)
-        stretch[tissue] = np.exp(rng.normal(0, 0.15))
+        shift[tissue] = rng.normal(0, 0.25 * (density.high - density.low))
     for name in _ENHANCING:
         shift[LABELS[name]] += t.DENSITIES[LABELS[name]].contrast * phase * rng.uniform(0.2, 0.8)
-    lungs_shift = rng.normal(0, 35)
-    shift[list(LUNGS)] = lungs_shift
+    shift[list(LUNGS)] = rng.normal(0, 35)
     moved = ndimage.gaussian_filter(shift[tissues], 0.5 if is_real else 0.4)
     changed = hu + moved * (hu > -1010)
     if rng.random() < 0.3:
