@@ -13,8 +13,6 @@ candidates in each series as it is. A real nodule in a series counts as a false 
 import argparse
 import json
 import sys
-import tarfile
-import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -97,14 +95,12 @@ def main() -> int:
 
 def measure_series(archive: Path, seeds: range, count: int) -> list[Scan]:
     """The series as it is, then with the nodules of each seed."""
-    from preprocessing.assemble import read_volume
+    from preprocessing.assemble import read_packed
     from preprocessing.detect.nodule_samples import insert_nodules
     from preprocessing.segment.hu_rules import HuRules
 
     name = archive.name.removesuffix(".tar.xz")
-    with tempfile.TemporaryDirectory() as scratch, tarfile.open(archive) as packed:
-        packed.extractall(scratch, filter="data")
-        volume = read_volume(scratch)
+    volume = read_packed(archive)
     segmentation = HuRules().segment(volume)
     scans = [_scan(name, volume, segmentation, [])]
     for seed in seeds:

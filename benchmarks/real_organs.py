@@ -11,8 +11,6 @@ series with its labels, to be looked at. A series that is not there is left out.
 import argparse
 import json
 import sys
-import tarfile
-import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -84,19 +82,17 @@ def read_mask(path: Path) -> np.ndarray:
 
 def series_rows(given):  # noqa: ANN001, ANN201
     """Lungs of each series against the density rules."""
-    from preprocessing import assemble, dicom
+    from medomni.errors import BadInput
+    from preprocessing.assemble import read_packed
     from preprocessing.measure.regions import LUNG_PARTS
     from preprocessing.segment.hu_rules import HuRules
 
     for archive in sorted(path for pattern in SERIES for path in given.data.glob(pattern)):
-        with tempfile.TemporaryDirectory() as scratch:
-            with tarfile.open(archive) as packed:
-                packed.extractall(scratch, filter="data")
-            try:
-                volume = assemble.assemble(dicom.open_study(Path(scratch)), lambda _: None)
-            except Exception as refused:
-                sys.stderr.write(f"{archive.name}: {refused}\n")
-                continue
+        try:
+            volume = read_packed(archive)
+        except BadInput as refused:
+            sys.stderr.write(f"{archive.name}: {refused}\n")
+            continue
         found, rules = segmenter(given.segmenter).segment(volume, lambda _: None), HuRules().segment(volume)
         lungs = [name for side in LUNG_PARTS.values() for name in side]
         name = archive.name.removesuffix(".tar.xz")

@@ -4,6 +4,8 @@ Plain pixels are read by offset; compressed ones come from ``decode.py``. Nothin
 header said when the study was opened is refused.
 """
 
+import tarfile
+import tempfile
 from collections.abc import Callable
 from math import ceil, floor
 from pathlib import Path
@@ -27,6 +29,17 @@ TISSUE_HU = (-1023, 3071)
 """HU of tissue on the 12-bit scale. A padding value that means one of these counts only where it touches the slice's edge."""
 
 Progress = Callable[[float], None]
+
+
+def read_packed(archive: Path) -> Volume:
+    """Return the HU of the one series in a tar archive, as public training series come; nothing unpacked is left behind.
+
+    Raises:
+        BadInput: as of ``read_volume``.
+    """
+    with tempfile.TemporaryDirectory() as scratch, tarfile.open(archive) as packed:
+        packed.extractall(scratch, filter="data")
+        return read_volume(scratch)
 
 
 def read_volume(source: Path | str) -> Volume:

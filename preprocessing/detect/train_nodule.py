@@ -9,8 +9,6 @@ card lists what the weights were trained on. About ten CPU-minutes on one core.
 import argparse
 import json
 import sys
-import tarfile
-import tempfile
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
@@ -23,7 +21,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 from medomni.types.segmentation import Segmentation
 from medomni.types.volume import Volume
-from preprocessing.assemble import read_volume
+from preprocessing.assemble import read_packed, read_volume
 from preprocessing.detect.nodule_network import NoduleNetwork
 from preprocessing.detect.nodule_samples import Samples, found_samples, inserted_samples, joined, pneumonia_samples, thicker
 from preprocessing.segment.hu_rules import HuRules
@@ -120,12 +118,8 @@ def _phantoms(recipe: Recipe) -> Iterator[tuple[str, Volume, Segmentation]]:
 
 
 def _read(data: Path, name: str) -> Volume:
-    packed, plain = data / f"{name}.tar.xz", data / f"{name}-ct.nii.gz"
-    if plain.exists():
-        return read_volume(plain)
-    with tempfile.TemporaryDirectory() as scratch, tarfile.open(packed) as archive:
-        archive.extractall(scratch, filter="data")
-        return read_volume(scratch)
+    plain = data / f"{name}-ct.nii.gz"
+    return read_volume(plain) if plain.exists() else read_packed(data / f"{name}.tar.xz")
 
 
 def train(samples: Samples, recipe: Recipe) -> tuple[NoduleNetwork, dict[str, float]]:

@@ -6,8 +6,6 @@ lie in a folder as ``<id>/`` or ``<id>.tar.xz``. Maps that are there already are
 
 import argparse
 import sys
-import tarfile
-import tempfile
 from concurrent.futures import ProcessPoolExecutor
 from importlib.resources import as_file, files
 from pathlib import Path
@@ -22,7 +20,7 @@ from medomni.phantom.disease import Lesion, Placed
 from medomni.phantom.disease.apply import add_diseases, prepare_person
 from medomni.phantom.insert import insert_arrays
 from medomni.phantom.person import make_person
-from preprocessing import assemble, dicom
+from preprocessing.assemble import read_packed, read_volume
 from preprocessing.resample import to_working
 from preprocessing.segment.classes import GRID_MM, LABELS
 from preprocessing.segment.training import tissues as t
@@ -78,13 +76,7 @@ def _tissues(body: Body, drawn: tuple[Lesion, ...]) -> np.ndarray:
 
 def real_case(series: Path, guide: Path) -> Case:
     """Return the training map of a real CT (a folder or a tar archive) with its guide."""
-    with tempfile.TemporaryDirectory() as folder:
-        source = series
-        if series.is_file():
-            with tarfile.open(series) as archive:
-                archive.extractall(folder, filter="data")
-            source = Path(folder)
-        volume = assemble.assemble(dicom.open_study(source), lambda _: None)
+    volume = read_packed(series) if series.is_file() else read_volume(series)
     working = to_working(volume, (GRID_MM, GRID_MM, GRID_MM))
     labels = guide_labels(working, read_guides(guide))
     other = np.select([working.hu < -300, working.hu < -40, working.hu > 150], [0, t.FAT, t.BONE], t.MUSCLE).astype(np.uint8)

@@ -1,6 +1,7 @@
 """assemble: stored words become exactly the HU they stand for, whatever the encoding."""
 
 import os
+import tarfile
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from pydicom.uid import (
 
 from medomni.errors import BadInput
 from medomni.types.study import PixelLayout
-from preprocessing.assemble import assemble, read_volume, to_hu
+from preprocessing.assemble import assemble, read_packed, read_volume, to_hu
 from preprocessing.dicom import open_study
 from tests import ct_files
 from tests.ct_files import enhanced, save, series
@@ -25,6 +26,13 @@ def test_plain_slices_give_their_hu_in_int16(tmp_path):
     volume = read_volume(save(tmp_path, series()))
     assert volume.hu.dtype == np.int16
     np.testing.assert_array_equal(volume.hu, ct_files.hu())
+
+
+def test_series_in_a_tar_archive_reads_like_its_folder(tmp_path):
+    folder, archive = save(tmp_path / "series", series()), tmp_path / "series.tar.xz"
+    with tarfile.open(archive, "w:xz") as packed:
+        packed.add(folder, arcname="series")
+    np.testing.assert_array_equal(read_packed(archive).hu, read_volume(folder).hu)
 
 
 def test_progress_rises_to_one(tmp_path):
@@ -220,7 +228,6 @@ def test_enhanced_ct_with_a_wrong_number_of_frames_is_refused(tmp_path, frames):
 
 @pytest.mark.parametrize("name", ["chest-tcia-rider-pilot", "chest-covid-ct-md-p001"])
 def test_real_series_give_the_values_that_pydicom_gives(tmp_path, name):
-    import tarfile
 
     from pydicom import dcmread
 
