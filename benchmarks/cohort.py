@@ -15,20 +15,15 @@ import sys
 from collections import defaultdict
 from concurrent.futures import ProcessPoolExecutor
 from functools import cache
-from pathlib import Path
 
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from evaluation.metrics.overlap import dice
+from evaluation.scorecard import all_hold, as_line, at_least, at_most, row
+from medomni.anatomy import LOBES
 
 ORGANS = {
-    "lungs": (
-        "lung_upper_lobe_left",
-        "lung_lower_lobe_left",
-        "lung_upper_lobe_right",
-        "lung_middle_lobe_right",
-        "lung_lower_lobe_right",
-    ),
+    "lungs": (*LOBES["right"], *LOBES["left"]),
     "heart": ("heart",),
     "liver": ("liver",),
     "spleen": ("spleen",),
@@ -37,7 +32,7 @@ ORGANS = {
     "vertebrae": ("vertebrae",),
 }
 """The large organs of the bar."""
-LESIONS = {"pleural_effusion": ("pleural_effusion",), "lung_opacity": ("lung_opacity", "consolidation", "atelectasis")}
+LESIONS = ("pleural_effusion", "lung_opacity")
 ORGAN_BAR, LESION_BAR, DIAMETER_BAR_MM, F1_BAR = 0.90, 0.80, 1.5, 0.90
 LEAST_ORGAN_ML, LEAST_LESION_ML = 20.0, 10.0
 MATCH_MM = 15.0
@@ -62,13 +57,9 @@ def main() -> int:
             sys.stderr.write(f"\r{number} of {len(tasks)} phantoms")
     sys.stderr.write("\n")
     rows = [*dice_rows(cases), *diameter_rows(cases), *label_rows(cases)]
-    for row in rows:
-        if given.json:
-            print(json.dumps(row))
-        else:
-            bar = "" if row["bar"] is None else f"   bar {row['bar']:.2f}   {'holds' if row['ok'] else 'MISSED'}"
-            print(f"{row['figure']:56s} {row['value']:7.3f}   n {row['count']:4d}{bar}")
-    return 0 if all(row["ok"] for row in rows) else 1
+    for one in rows:
+        print(json.dumps(one) if given.json else as_line(one))
+    return 0 if all_hold(rows) else 1
 
 
 @cache
@@ -94,15 +85,17 @@ def score_case(task: tuple[int, str]) -> dict:
     findings = stages.detect(case.volume, found, regions, coverage).findings
     truth = {fact.kind for fact in case.facts}
     voxel_ml = float(case.volume.grid.voxel_volumes_ml[0])
-    dice = {}
+    overlaps = {}
     for organ, names in ORGANS.items():
         true = case.truth.mask(*names)
         if true.sum() * voxel_ml >= LEAST_ORGAN_ML:
-            dice[organ] = overlap(true, found.mask(*names))
-    for lesion, kinds in LESIONS.items():
-        true = np.logical_or.reduce([np.zeros(case.truth.labels.shape, bool), *(d.mask for d in case.drawn if d.kind in kinds)])
+            overlaps[organ] = dice(true, found.mask(*names))
+    for lesion in LESIONS:
+        true = np.logical_or.reduce(
+            [np.zeros(case.truth.labels.shape, bool), *(d.mask for d in case.drawn if d.structure == lesion)]
+        )
         if true.sum() * voxel_ml >= LEAST_LESION_ML:
-            dice[lesion] = overlap(true, found.lesions.mask(lesion)) if found.lesions else 0.0
+            overlaps[lesion] = dice(true, found.lesions.mask(lesion)) if found.lesions else 0.0
     called = {
         finding.label
         for finding in findings
@@ -110,16 +103,11 @@ def score_case(task: tuple[int, str]) -> dict:
         or (finding.presence is Presence.UNCERTAIN and (finding.probability or 0.0) >= 0.5)
     }
     return {
-        "dice": dice,
+        "dice": overlaps,
         "labels": {label: (label in truth, label in called) for label in FINDINGS},
         "diameters": list(diameter_errors(case, findings)),
         "placed_nodules": len(case.nodules),
     }
-
-
-def overlap(a: np.ndarray, b: np.ndarray) -> float:
-    """Dice of two masks."""
-    return 2.0 * float((a & b).sum()) / max(1.0, float(a.sum() + b.sum()))
 
 
 def diameter_errors(case, findings):  # noqa: ANN001, ANN201
@@ -146,11 +134,13 @@ def dice_rows(cases: list[dict]) -> list[dict]:
     for case in cases:
         for name, value in case["dice"].items():
             by_name[name].append(value)
-    rows = [row(f"Dice of {name}", np.mean(by_name[name]), len(by_name[name])) for name in ORGANS if by_name[name]]
-    organs = [float(np.mean(by_name[name])) for name in ORGANS if by_name[name]]
-    rows.append(row("mean Dice of the large organs", np.mean(organs), len(cases), ORGAN_BAR))
-    return rows + [
-        row(f"Dice of {name}", np.mean(by_name[name]), len(by_name[name]), LESION_BAR) for name in LESIONS if by_name[name]
+    means = {name: float(np.mean(values)) for name, values in by_name.items()}
+    titles = {name: f"Dice of {name} (n = {len(values)})" for name, values in by_name.items()}
+    organs = [name for name in ORGANS if name in means]
+    return [
+        *(row(titles[name], means[name]) for name in organs),
+        at_least("mean Dice of the large organs", float(np.mean([means[name] for name in organs])), ORGAN_BAR),
+        *(at_least(titles[name], means[name], LESION_BAR) for name in LESIONS if name in means),
     ]
 
 
@@ -161,10 +151,9 @@ def diameter_rows(cases: list[dict]) -> list[dict]:
     if not placed:
         return []
     median = float(np.median(errors)) if len(errors) else float("inf")
-    share = row("share of placed nodules that were found and measured", len(errors) / placed, placed)
     return [
-        share,
-        {**row("median error of the mean diameter (mm)", median, len(errors), DIAMETER_BAR_MM), "ok": median <= DIAMETER_BAR_MM},
+        row(f"share of placed nodules that were found and measured (n = {placed})", len(errors) / placed),
+        at_most(f"median error of the mean diameter, mm (n = {len(errors)})", median, DIAMETER_BAR_MM),
     ]
 
 
@@ -177,13 +166,8 @@ def label_rows(cases: list[dict]) -> list[dict]:
         missed, false = sum(t and not c for t, c in pairs), sum(c and not t for t, c in pairs)
         if hit + missed:
             scores.append(2 * hit / (2 * hit + missed + false))
-            rows.append(row(f"F1 of {label} ({missed} missed, {false} false)", scores[-1], hit + missed))
-    return [*rows, row("macro-F1 of the labels", np.mean(scores), len(scores), F1_BAR)]
-
-
-def row(figure: str, value: float, count: int, bar: float | None = None) -> dict:
-    """One figure with its bar, if it has one."""
-    return {"figure": figure, "value": float(value), "count": count, "bar": bar, "ok": bar is None or float(value) >= bar}
+            rows.append(row(f"F1 of {label} (n = {hit + missed}: {missed} missed, {false} false)", scores[-1]))
+    return [*rows, at_least(f"macro-F1 of the {len(scores)} labels that occur", float(np.mean(scores)), F1_BAR)]
 
 
 if __name__ == "__main__":

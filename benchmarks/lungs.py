@@ -31,6 +31,7 @@ def main() -> int:
 
 def measure_seed(seed: int) -> list[dict[str, object]]:
     """Dice of both lungs, healthy and with the seed's own diseases."""
+    from evaluation.metrics.overlap import dice
     from medomni.anatomy import LOBES
     from medomni.phantom import draw_findings, make_case
     from preprocessing.segment.hu_rules import HuRules
@@ -43,12 +44,12 @@ def measure_seed(seed: int) -> list[dict[str, object]]:
         for side, lobes in LOBES.items():
             lung = f"lung_{side}"
             mine, truth = found.mask(lung), case.truth.mask(*lobes)
-            dice = 2.0 * float((mine & truth).sum()) / float(mine.sum() + truth.sum())
+            overlap = dice(mine, truth)
             rows.append(
                 {
-                    "figure": round(dice, 4),
+                    "figure": round(overlap, 4),
                     "peer": BAR,
-                    "ratio": round(dice / BAR, 3),
+                    "ratio": round(overlap / BAR, 3),
                     "seed": seed,
                     "lung": lung,
                     "disease": disease,

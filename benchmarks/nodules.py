@@ -20,6 +20,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from evaluation.scorecard import all_hold, as_line, at_most, row
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -85,12 +87,12 @@ def main() -> int:
         *scan_rows(inserted),
         *curve_rows(inserted),
         *kind_rows(inserted),
-        diameter_row(inserted),
-        cost_row(inserted),
+        diameterrow(inserted),
+        costrow(inserted),
     ]
-    for row in rows:
-        sys.stdout.write((json.dumps(row) if given.json else as_line(row)) + "\n")
-    return 0 if all(row.get("ok", True) for row in rows) else 1
+    for one in rows:
+        sys.stdout.write((json.dumps(one) if given.json else as_line(one)) + "\n")
+    return 0 if all_hold(rows) else 1
 
 
 def measure_series(archive: Path, seeds: range, count: int) -> list[Scan]:
@@ -139,21 +141,15 @@ def plain_rows(scans: list[Scan]) -> list[dict[str, object]]:
     for scan in scans:
         called = [round(hit.mean_mm, 1) for hit in scan.hits if hit.probability >= possible()]
         large = sum(mm >= SMALLEST_MM for mm in called)
-        row: dict[str, object] = {
-            "figure": large,
-            "peer": 1,
-            "ratio": float(large),
-            "what": f"called in {scan.name}",
-            "mm": called,
-        }
-        rows.append(row | ({"ok": large <= 1} if "normal" in scan.name else {}))
+        score = at_most if "normal" in scan.name else row
+        rows.append(score(f"called in {scan.name}", large, 1) | {"note": called})
     return rows
 
 
 def scan_rows(scans: list[Scan]) -> list[dict[str, object]]:
     """Sensitivity and false positives of each scan, as shipped."""
     rates = [(scan.name, *_rates([scan], possible())) for scan in scans]
-    return [_row(f"sensitivity, {name}, at {wrong:.0f} false positives", found, SENSITIVITY_BAR) for name, found, wrong in rates]
+    return [row(f"sensitivity, {name}, at {wrong:.0f} false positives", found, SENSITIVITY_BAR) for name, found, wrong in rates]
 
 
 def possible() -> float:
@@ -170,12 +166,12 @@ def curve_rows(scans: list[Scan]) -> list[dict[str, object]]:
     rows: list[dict[str, object]] = []
     for point in POINTS:
         best = max((sensitivity for _, sensitivity, wrong in curve if wrong <= point), default=0.0)
-        rows.append(_row(f"sensitivity at {point:g} false positives a scan", best, SENSITIVITY_BAR))
+        rows.append(row(f"sensitivity at {point:g} false positives a scan", best, SENSITIVITY_BAR))
     sensitivity, wrong = _rates(scans, possible())
     ok = sensitivity >= SENSITIVITY_BAR and wrong <= FALSE_POSITIVE_BAR
     return [
         *rows,
-        _row(f"sensitivity as shipped, at {wrong:.2f} false positives a scan", sensitivity, SENSITIVITY_BAR) | {"ok": ok},
+        row(f"sensitivity as shipped, at {wrong:.2f} false positives a scan", sensitivity, SENSITIVITY_BAR) | {"ok": ok},
     ]
 
 
@@ -201,33 +197,21 @@ def kind_rows(scans: list[Scan]) -> list[dict[str, object]]:
             for group in (size, *([item.kind] if item.mean_mm >= SMALLEST_MM else [])):
                 groups.setdefault(group, []).append(k in seen)
     return [
-        _row(f"sensitivity, {group} (n = {len(seen)})", float(np.mean(seen)), SENSITIVITY_BAR)
+        row(f"sensitivity, {group} (n = {len(seen)})", float(np.mean(seen)), SENSITIVITY_BAR)
         for group, seen in sorted(groups.items())
     ]
 
 
-def diameter_row(scans: list[Scan]) -> dict[str, object]:
+def diameterrow(scans: list[Scan]) -> dict[str, object]:
     """Median error of the mean diameter of what was found."""
     errors = [abs(hit.mean_mm - scan.truth[hit.nodule].mean_mm) for scan in scans for hit in scan.hits if hit.nodule is not None]
     median = float(np.median(errors)) if errors else float("inf")
-    return _row(f"median error of the mean diameter, mm (n = {len(errors)})", median, DIAMETER_BAR_MM) | {
-        "ok": median <= DIAMETER_BAR_MM
-    }
+    return at_most(f"median error of the mean diameter, mm (n = {len(errors)})", median, DIAMETER_BAR_MM)
 
 
-def cost_row(scans: list[Scan]) -> dict[str, object]:
+def costrow(scans: list[Scan]) -> dict[str, object]:
     """CPU-seconds of the detector for the dearest scan."""
-    return _row("CPU-seconds, dearest scan", max(scan.cpu_s for scan in scans), 2.0)
-
-
-def _row(what: str, figure: float, bar: float) -> dict[str, object]:
-    return {"figure": round(figure, 3), "peer": bar, "ratio": round(figure / bar, 3), "what": what}
-
-
-def as_line(row: dict[str, object]) -> str:
-    """A row as a person reads it."""
-    state = {True: "ok", False: "NOT OK"}.get(row.get("ok"), "")  # type: ignore[call-overload]
-    return f"{row['what']:70s} {row['figure']:>8}  (bar {row['peer']})  {row.get('mm', '')} {state}"
+    return row("CPU-seconds, dearest scan", max(scan.cpu_s for scan in scans), 2.0)
 
 
 if __name__ == "__main__":

@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from evaluation.scorecard import all_hold, as_line, at_least, at_most
+
 if TYPE_CHECKING:
     from medomni.pipeline import Segmenter
 
@@ -59,7 +61,7 @@ def main() -> int:
     rows = rows_of([measure_series(table, segmenter) for table in tables])
     for row in rows:
         sys.stdout.write((json.dumps(row) if given.json else as_line(row)) + "\n")
-    return 0 if all(row["ok"] for row in rows) else 1
+    return 0 if all_hold(rows) else 1
 
 
 def chosen(name: str) -> "Segmenter":
@@ -118,19 +120,17 @@ def rows_of(series: list[Marked]) -> list[dict[str, object]]:
     rows: list[dict[str, object]] = []
     ill = [one for one in series if any(one.is_infected)]
     for one in ill:
-        rows.append(_row(f"infected-slice AUC, {one.name}", float(roc_auc_score(one.is_infected, one.slice_ml)), AUC_BAR))
+        rows.append(at_least(f"infected-slice AUC, {one.name}", float(roc_auc_score(one.is_infected, one.slice_ml)), AUC_BAR))
     known = [one for one in ill if one.found_lobes is not None]
     for one in known:
-        rows.append(_row(f"lobes, {one.name}: {', '.join(sorted(one.found_lobes or ())) or 'none'}", _f1([one]), F1_BAR))
+        rows.append(at_least(f"lobes, {one.name}: {', '.join(sorted(one.found_lobes or ())) or 'none'}", _f1([one]), F1_BAR))
     if known:
-        rows.append(_row("F1 of the lobes over all series", _f1(known), F1_BAR))
+        rows.append(at_least("F1 of the lobes over all series", _f1(known), F1_BAR))
     else:
         sys.stderr.write("this segmenter knows no lobes: none were scored\n")
     for one in series:
         if not any(one.is_infected):
-            rows.append(
-                {"figure": len(one.called), "peer": 0, "ratio": 0.0, "what": f"called on {one.name}", "ok": not one.called}
-            )
+            rows.append(at_most(f"called on {one.name}", len(one.called), 0))
     return rows
 
 
@@ -139,15 +139,6 @@ def _f1(series: list[Marked]) -> float:
     marked = {(one.name, lobe) for one in series for lobe in one.marked_lobes}
     right = sum(pair in marked for pair in found)
     return 2.0 * right / max(len(found) + len(marked), 1)
-
-
-def _row(what: str, figure: float, bar: float) -> dict[str, object]:
-    return {"figure": round(figure, 3), "peer": bar, "ratio": round(figure / bar, 3), "what": what, "ok": figure >= bar}
-
-
-def as_line(row: dict[str, object]) -> str:
-    """A row as a person reads it."""
-    return f"{row['what']:90s} {row['figure']:>7}  (bar {row['peer']})  {'ok' if row['ok'] else 'NOT OK'}"
 
 
 if __name__ == "__main__":

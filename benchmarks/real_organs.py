@@ -15,7 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from evaluation.metrics.overlap import dice
+from evaluation.scorecard import all_hold, as_line, at_least, row
 
 CROPS = {
     "thorax-totalsegmentator-a": {"heart": "heart", "aorta": "aorta"},
@@ -40,13 +41,9 @@ def main() -> int:
     if not rows:
         sys.stderr.write("no real CT here: nothing was measured\n")
         return 0
-    for row in rows:
-        if given.json:
-            print(json.dumps(row))
-        else:
-            bar = "" if row["bar"] is None else f"   bar {row['bar']:.2f}   {'holds' if row['ok'] else 'MISSED'}"
-            print(f"{row['figure']:78s} {row['value']:8.3f}{bar}")
-    return 0 if all(row["ok"] for row in rows) else 1
+    for one in rows:
+        print(json.dumps(one) if given.json else as_line(one))
+    return 0 if all_hold(rows) else 1
 
 
 def segmenter(name: str):  # noqa: ANN201
@@ -68,7 +65,7 @@ def crop_rows(given):  # noqa: ANN001, ANN201
         found = segmenter(given.segmenter).segment(volume, lambda _: None)
         for file, name in masks.items():
             true = read_mask(given.data / f"{crop}-{file}.nii.gz")
-            yield row(f"{crop}: Dice of {name}", overlap(true, found.mask(name)), ORGAN_BAR)
+            yield at_least(f"{crop}: Dice of {name}", dice(true, found.mask(name)), ORGAN_BAR)
         draw(given, crop, volume, found)
 
 
@@ -97,11 +94,12 @@ def series_rows(given):  # noqa: ANN001, ANN201
         lungs = [name for side in LUNG_PARTS.values() for name in side]
         name = archive.name.removesuffix(".tar.xz")
         bar = LUNG_BAR if name in HEALTHY else None
-        yield row(f"{name}: Dice of the lungs against the density rules", overlap(found.mask(*lungs), rules.mask(*lungs)), bar)
+        agreement = dice(found.mask(*lungs), rules.mask(*lungs))
+        yield (at_least if bar else row)(f"{name}: Dice of the lungs against the density rules", agreement, bar)
         if found.lesions is not None:
             voxel_ml = float(volume.grid.voxel_volumes_ml[0])
             for lesion in found.lesions.names.values():
-                yield row(f"{name}: {lesion} of the network (mL)", found.lesions.mask(lesion).sum() * voxel_ml, None)
+                yield row(f"{name}: {lesion} of the network (mL)", found.lesions.mask(lesion).sum() * voxel_ml)
         draw(given, name, volume, found)
 
 
@@ -136,16 +134,6 @@ def draw(given, name: str, volume, found) -> None:  # noqa: ANN001
     width = max(strip.shape[1] for strip in strips)
     picture = np.vstack([np.pad(strip, ((0, 0), (0, width - strip.shape[1]), (0, 0))) for strip in strips])
     Image.fromarray(picture.astype(np.uint8)).save(given.overlays / f"{name}.png")
-
-
-def overlap(a: np.ndarray, b: np.ndarray) -> float:
-    """Dice of two masks."""
-    return 2.0 * float((a & b).sum()) / max(1.0, float(a.sum() + b.sum()))
-
-
-def row(figure: str, value: float, bar: float | None) -> dict:
-    """One figure with its bar, if it has one."""
-    return {"figure": figure, "value": float(value), "bar": bar, "ok": bar is None or value >= bar}
 
 
 if __name__ == "__main__":

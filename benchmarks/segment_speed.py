@@ -139,11 +139,13 @@ def run_peer(volume: object, bundle: Path, overlap: float) -> tuple[dict[str, fl
 
 def mean_dice(labels: np.ndarray, truth: np.ndarray) -> float:
     """Mean Dice in points over the classes of at least 5 mL."""
+    from evaluation.metrics.overlap import dice
+
     scores = []
     for label in np.unique(truth):
         mine, theirs = labels == label, truth == label
         if label and theirs.sum() * GRID_MM**3 >= 5000:
-            scores.append(200.0 * float((mine & theirs).sum()) / float(mine.sum() + theirs.sum()))
+            scores.append(100.0 * dice(mine, theirs))
     return float(np.mean(scores)) if scores else 0.0
 
 

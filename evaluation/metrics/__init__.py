@@ -1,0 +1,1 @@
+"""Measures of agreement between what was found and what is true."""
