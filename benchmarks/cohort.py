@@ -1,11 +1,12 @@
 """Claim: on phantoms never trained on, organs, lesions, diameters and the 18 labels are found as the truth has them.
 
-    python benchmarks/cohort.py [--json] [--count 100] [--first-seed 0] [--jobs 2] [--segmenter medomni-ct]
+    python benchmarks/cohort.py [--json] [--count 100] [--first-seed 0] [--jobs 2] [--segmenter medomni-ct|hu-rules|truth]
 
 Each phantom (chest, the cohort's own diseases, a scanner drawn by its seed) is segmented, measured and judged as a study would
 be. Dice is per case: of organs with at least 20 mL in view, of lesions of at least 10 mL. A label counts as called when its
 finding is present, or uncertain with a probability of 0.5 or more; not evaluated counts as not called. Diameters are those of
-nodules found within 15 mm of a placed one. Seeds from 1,000,000 on belong to the training.
+nodules found within 15 mm of a placed one. With ``--segmenter truth`` the detectors read the true masks, which tells their
+errors from the network's. ``--cases FILE`` keeps what was seen of each phantom, one JSON object a line. Seeds from 1,000,000 on belong to the training.
 """
 
 import argparse
@@ -15,6 +16,7 @@ import sys
 from collections import defaultdict
 from concurrent.futures import ProcessPoolExecutor
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 
@@ -36,6 +38,8 @@ LESIONS = ("pleural_effusion", "lung_opacity")
 ORGAN_BAR, LESION_BAR, DIAMETER_BAR_MM, F1_BAR = 0.90, 0.80, 1.5, 0.90
 LEAST_ORGAN_ML, LEAST_LESION_ML = 20.0, 10.0
 MATCH_MM = 15.0
+TRUTH = "truth"
+"""Name of the segmenter that makes no mistake."""
 
 
 def main() -> int:
@@ -46,6 +50,7 @@ def main() -> int:
     words.add_argument("--first-seed", type=int, default=0)
     words.add_argument("--jobs", type=int, default=2)
     words.add_argument("--segmenter", default="medomni-ct")
+    words.add_argument("--cases", type=Path, help="file to which each phantom's figures are written")
     given = words.parse_args()
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ.setdefault(name, "1")
@@ -54,6 +59,9 @@ def main() -> int:
     with ProcessPoolExecutor(given.jobs) as pool:
         for number, case in enumerate(pool.map(score_case, tasks), start=1):
             cases.append(case)
+            if given.cases:
+                with given.cases.open("a", encoding="utf-8") as lines:
+                    lines.write(json.dumps(case) + "\n")
             sys.stderr.write(f"\r{number} of {len(tasks)} phantoms")
     sys.stderr.write("\n")
     rows = [*dice_rows(cases), *diameter_rows(cases), *label_rows(cases)]
@@ -67,7 +75,7 @@ def parts(segmenter: str):  # noqa: ANN201
     """The stages of a draft with the chosen segmenter."""
     from app import wiring
 
-    return wiring.stages(segmenter, wiring.start())
+    return wiring.stages("hu-rules" if segmenter == TRUTH else segmenter, wiring.start())
 
 
 def score_case(task: tuple[int, str]) -> dict:
@@ -75,11 +83,12 @@ def score_case(task: tuple[int, str]) -> dict:
     from medomni.phantom import draw_findings, make_case
     from medomni.phantom.facts import FINDINGS
     from medomni.types.finding import Presence
+    from preprocessing.detect.calibrate import true_segmentation
 
     seed, segmenter = task
     case = make_case(seed, draw_findings(seed))
     stages = parts(segmenter)
-    found = stages.segmenter.segment(case.volume, lambda _: None)
+    found = true_segmentation(case) if segmenter == TRUTH else stages.segmenter.segment(case.volume, lambda _: None)
     regions = stages.measure(case.volume, found)
     coverage, _ = stages.scope(case.volume, found, regions)
     findings = stages.detect(case.volume, found, regions, coverage).findings
@@ -103,8 +112,11 @@ def score_case(task: tuple[int, str]) -> dict:
         or (finding.presence is Presence.UNCERTAIN and (finding.probability or 0.0) >= 0.5)
     }
     return {
+        "seed": seed,
         "dice": overlaps,
         "labels": {label: (label in truth, label in called) for label in FINDINGS},
+        "severity": {fact.kind: fact.severity for fact in case.facts},
+        "probability": {finding.label: finding.probability for finding in findings if finding.probability is not None},
         "diameters": list(diameter_errors(case, findings)),
         "placed_nodules": len(case.nodules),
     }

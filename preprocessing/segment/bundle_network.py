@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import torch
 
 
-OWN_NETWORK = "preprocessing.segment.network.CoarseUNet"
+OWN_NETWORK = "preprocessing.segment.network.BlockUNet"
 """The one network outside MONAI that needs no trust: it is ours."""
 
 
@@ -48,9 +48,9 @@ def _network_of_monai(target: str) -> "Callable[..., torch.nn.Module] | None":
     from monai.networks import nets
 
     if target == OWN_NETWORK:
-        from preprocessing.segment.network import CoarseUNet
+        from preprocessing.segment.network import BlockUNet
 
-        return CoarseUNet
+        return BlockUNet
     name = target.rsplit(".", 1)[-1]
     found = getattr(nets, name, None)
     is_ours = target == name or target.startswith("monai.networks.nets.")

@@ -42,7 +42,7 @@ MARGIN_VOXELS = 2
 """Air kept around the body: the skin must not lie on the image border."""
 MOST_VOXELS, OVERLAP_VOXELS = 3_000_000, 24
 """Largest image inferred whole (three chests; about 1 GB), and how far the parts of a larger one overlap (72 mm)."""
-RULES = ("medomni_ct", "classes", "density", "plausible", "lobes", "paint", "hu_rules", "lungs", "airway")
+RULES = ("medomni_ct", "classes", "density", "plausible", "lobes", "finer", "paint", "hu_rules", "lungs", "airway")
 """Modules of this folder that have a say in the labels besides the network."""
 SIDELESS = {"lung": LOBES, "kidney": (LABELS["kidney_right"], LABELS["kidney_left"])}
 """Names on a grid whose orientation is not stated: no voxel may then be called left or right."""

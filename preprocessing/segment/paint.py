@@ -1,17 +1,19 @@
-"""Working labels -> labels on the study's grid, with the border of the lung decided by each voxel's own CT number.
+"""Working labels -> labels on the study's grid, with the borders of lung and spine decided by each voxel's own CT number.
 
 A working voxel of 3 mm holds up to a hundred of the study's. Where lung meets other tissue both have a claim: two maps say
-what a voxel is if it holds gas and what it is if it does not. Everywhere else the maps agree.
+what a voxel is if it holds gas and what it is if it does not. At the border of the vertebrae dense voxels are bone and soft
+ones are not. Everywhere else the labels are as the working grid has them, with borders smoothed by ``finer``.
 """
 
 import numpy as np
-from jaxtyping import Bool, UInt8
+from jaxtyping import Bool, Int16, UInt8
 from scipy import ndimage
 
 from medomni.types.volume import Grid, Volume
 from preprocessing.resample import planes_of_study
 from preprocessing.segment.classes import LABELS
-from preprocessing.segment.lobes import BODY, HOLLOW
+from preprocessing.segment.finer import finer, finer_grid
+from preprocessing.segment.lobes import BODY, BONE, HOLLOW
 from preprocessing.segment.lungs import LUNG_HU
 from preprocessing.segment.plausible import LOBES, LabelMap
 
@@ -21,20 +23,45 @@ WALLS = tuple(LABELS[name] for name in ("heart", "aorta", "pulmonary_artery", "l
 """What lies against the lung itself; towards all else stands the chest wall, which is body."""
 
 
+VERTEBRAE = LABELS["vertebrae"]
+BONE_FROM_HU, BONE_DOWN_TO_HU = 170, 100
+"""A voxel beside a vertebra is bone from the first on (cortex); one of its rim is no bone below the second (muscle, disc)."""
+
+
 def paint(labels: LabelMap, working: Volume, study: Volume) -> FullMap:
     """Return anatomy labels of the working grid on the study's grid."""
-    if_gas, if_dense = claims(labels, working.hu < LUNG_HU)
-    planes = zip(*(planes_of_study(claim, working.grid, study.grid) for claim in (if_gas, if_dense)), strict=True)
+    fine = finer_grid(working.grid)
+    maps = [finer(claim) for claim in claims(labels, working.hu < LUNG_HU)]
+    planes = zip(
+        *(planes_of_study(one, fine, study.grid) for one in maps),
+        planes_of_study(_rim(labels), working.grid, study.grid),
+        strict=True,
+    )
     full = np.empty(study.grid.shape, np.uint8)
-    last = None
-    for k, (gas_plane, dense_plane) in enumerate(planes):
+    last, last_rim = None, None
+    for k, (gas_plane, dense_plane, rim_plane) in enumerate(planes):
         np.copyto(full[k], dense_plane)
         if dense_plane is not last:  # neighbouring slices share their planes
-            rows, columns = _box(gas_plane != dense_plane)
-            last = dense_plane
-        is_gas = study.hu[k, rows, columns] < LUNG_HU
-        np.copyto(full[k, rows, columns], gas_plane[rows, columns], where=is_gas)
+            box, last = _box(gas_plane != dense_plane), dense_plane
+        np.copyto(full[k][box], gas_plane[box], where=study.hu[k][box] < LUNG_HU)
+        if rim_plane is not last_rim:
+            rim_box, last_rim = _box(rim_plane > 0), rim_plane
+        _part_bone(full[k][rim_box], study.hu[k][rim_box], rim_plane[rim_box] > 0)
     return full
+
+
+def _rim(labels: LabelMap) -> LabelMap:
+    """1 where vertebrae meet tissue that nothing else claims, one working voxel to either side."""
+    spine = labels == VERTEBRAE
+    beside = ndimage.binary_dilation(spine) & np.isin(labels, (BODY, BONE))
+    return np.asarray(beside | (spine & ndimage.binary_dilation(beside))).astype(np.uint8)
+
+
+def _part_bone(labels: UInt8[np.ndarray, "y x"], hu: Int16[np.ndarray, "y x"], rim: Bool[np.ndarray, "y x"]) -> None:
+    """Give dense voxels of the rim to the vertebra and soft ones to the body, in place."""
+    spine = labels == VERTEBRAE
+    labels[rim & ~spine & ((labels == BODY) | (labels == BONE)) & (hu >= BONE_FROM_HU)] = VERTEBRAE
+    labels[rim & spine & (hu < BONE_DOWN_TO_HU)] = BODY
 
 
 def claims(labels: LabelMap, is_gas: Bool[np.ndarray, "z y x"]) -> tuple[LabelMap, LabelMap]:
@@ -52,7 +79,7 @@ def claims(labels: LabelMap, is_gas: Bool[np.ndarray, "z y x"]) -> tuple[LabelMa
 def on_study(labels: LabelMap, working: Grid, study: Grid) -> FullMap:
     """Labels of the working grid on the study's grid, block by block; slices without a label cost neither time nor memory."""
     full = np.zeros(study.shape, np.uint8)
-    for k, plane in enumerate(planes_of_study(labels, working, study)):
+    for k, plane in enumerate(planes_of_study(finer(labels), finer_grid(working), study)):
         if plane.any():
             full[k] = plane
     return full

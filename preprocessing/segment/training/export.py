@@ -4,15 +4,15 @@ Takes the average of the weights over the training, in half precision, with the 
 """
 
 import argparse
-import math
 from pathlib import Path
 
 from preprocessing.segment.bundle_writer import BundleCard, write_bundle
 from preprocessing.segment.classes import CHANNELS, CLASSES, GRID_MM, HU_PER_UNIT, WINDOW_HU
 from preprocessing.segment.medomni_ct import SHIPPED
+from preprocessing.segment.network import divisor_of
 from preprocessing.segment.train import averaged_weights, read_recipe
 
-NETWORK = "preprocessing.segment.network.CoarseUNet"
+NETWORK = "preprocessing.segment.network.BlockUNet"
 DATA = (
     "synthetic phantoms of this project",
     "SPL Abdominal Atlas (Surgical Planning Laboratory, Brigham and Women's Hospital), as label maps",
@@ -40,7 +40,7 @@ def export(checkpoint: Path, out: Path, version: str, recipe_path: Path | None) 
         spacing_mm=GRID_MM,
         window_hu=WINDOW_HU,
         input_range=(WINDOW_HU[0] / HU_PER_UNIT, WINDOW_HU[1] / HU_PER_UNIT),
-        divisor=math.prod(recipe.strides),
+        divisor=divisor_of(recipe.filters),
         data=DATA,
         readme=(Path(__file__).parent / "medomni_ct.md").read_text(encoding="utf-8"),
     )

@@ -22,6 +22,8 @@ Shape = tuple[int, int, int]
 
 LUNGS = (*LOBES_LEFT, *LOBES_RIGHT, t.LUNG_RIGHT, t.LUNG_LEFT)
 _GROWING = ("liver", "spleen", "kidney_right", "kidney_left", "stomach", "pancreas", "gallbladder", "aorta", "heart")
+MOST_SHIFT_HU = 50.0
+"""Deviation of the shift of a tissue that has CT numbers, at most: ground glass stays ground glass, fluid stays fluid."""
 _HOLLOW = (t.BOWEL, LABELS["stomach"])
 _ENHANCING = ("heart", "aorta", "pulmonary_artery", "liver", "spleen", "kidney_right", "kidney_left", "pancreas", "stomach")
 
@@ -189,9 +191,9 @@ def _fill_hollow(hu: Field, tissues: Map, rng: np.random.Generator) -> None:
 def _repaint(hu: Field, tissues: Map, rng: np.random.Generator, *, is_real: bool) -> Field:
     """CT numbers of a scan, shifted tissue by tissue; contrast is added to blood and organs in some patches."""
     shift = np.zeros(256, np.float32)
-    phase = rng.random() * (rng.random() < 0.4)
+    phase = rng.random() * (rng.random() < 0.55)
     for tissue, density in t.DENSITIES.items():
-        shift[tissue] = rng.normal(0, 0.25 * (density.high - density.low))
+        shift[tissue] = rng.normal(0, min(MOST_SHIFT_HU, 0.25 * (density.high - density.low)))
     for name in _ENHANCING:
         shift[LABELS[name]] += t.DENSITIES[LABELS[name]].contrast * phase * rng.uniform(0.2, 0.8)
     shift[list(LUNGS)] = rng.normal(0, 35)
@@ -207,7 +209,7 @@ def _scan(hu: Field, tissues: Map, rng: np.random.Generator, *, is_real: bool) -
     if rng.random() < 0.5:
         sigma = (rng.uniform(0.2, 1.1), *(rng.uniform(0.2, 0.7, 1).repeat(2)))
         hu = ndimage.gaussian_filter(hu, sigma)
-    deviation = rng.uniform(0, 12) if is_real else rng.choice([rng.uniform(2, 12), rng.uniform(8, 32)], p=[0.6, 0.4])
+    deviation = rng.uniform(0, 12) if is_real else rng.choice([rng.uniform(2, 12), rng.uniform(8, 28)], p=[0.75, 0.25])
     noise = rng.standard_normal(hu.shape, dtype=np.float32)
     if rng.random() < 0.5:
         noise = ndimage.gaussian_filter(noise, (0.3, 0.6, 0.6))

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from evaluation.metrics.overlap import dice as overlap
 from medomni.types.volume import Volume
 from preprocessing.resample import labels_to_study, to_working
 from preprocessing.segment.classes import LABELS
@@ -9,6 +10,7 @@ from preprocessing.segment.lobes import BODY
 from preprocessing.segment.paint import claims, on_study, paint
 from tests import factories
 
+VERTEBRAE = LABELS["vertebrae"]
 LOBE, LIVER, HEART = LABELS["lung_lower_lobe_right"], LABELS["liver"], LABELS["heart"]
 FINE = factories.grid((30, 60, 60), (1.0, 1.0, 1.0), (-30.0, -30.0, -15.0))
 
@@ -28,9 +30,8 @@ def test_the_lung_ends_where_its_voxels_do():
     working = to_working(volume, (3.0, 3.0, 3.0))
     blocky = labels_to_study(coarse_labels(working), working.grid, volume.grid) == LOBE
     painted = paint(coarse_labels(working), working, volume) == LOBE
-    dice = [2 * (mask & ball).sum() / (mask.sum() + ball.sum()) for mask in (blocky, painted)]
-    assert dice[0] < 0.95
-    assert dice[1] > 0.99
+    assert overlap(blocky, ball) < 0.95
+    assert overlap(painted, ball) > 0.99
 
 
 def test_dense_voxels_at_the_border_go_to_the_organ_that_lies_there():
@@ -46,7 +47,23 @@ def test_dense_lung_keeps_its_border():
     volume.hu[ball] = 40
     working = to_working(volume, (3.0, 3.0, 3.0))
     labels = np.where(factories.ball(working.grid, (0, 0, 0), 12.3), LOBE, BODY).astype(np.uint8)
-    assert np.array_equal(paint(labels, working, volume), labels_to_study(labels, working.grid, volume.grid))
+    blocky = labels_to_study(labels, working.grid, volume.grid) == LOBE
+    painted = paint(labels, working, volume) == LOBE
+    assert overlap(blocky, ball) < overlap(painted, ball)
+    assert overlap(painted, ball) > 0.93
+
+
+def test_vertebrae_end_where_bone_does():
+    ball = factories.ball(FINE, (0, 0, 0), 12.3)
+    volume = factories.volume(50, FINE, [(ball, 200)])
+    working = to_working(volume, (3.0, 3.0, 3.0))
+    labels = np.where(working.hu > 125, VERTEBRAE, BODY).astype(np.uint8)
+    blocky = labels_to_study(labels, working.grid, volume.grid) == VERTEBRAE
+    painted = paint(labels, working, volume)
+    assert overlap(blocky, ball) < 0.95
+    assert overlap(painted == VERTEBRAE, ball) > 0.99
+    labels[working.hu < 125] = LABELS["aorta"]  # dense as it may be, what lies beside is claimed
+    assert set(np.unique(paint(labels, working, volume))) == {VERTEBRAE, LABELS["aorta"]}
 
 
 def test_gas_beyond_the_border_is_lung_unless_it_is_outside_or_in_something_hollow():
@@ -68,7 +85,7 @@ def test_tilted_and_uneven_grids_are_painted_too():
         volume = factories.volume(30, on, [(ball, -850)])
         working = to_working(volume, (3.0, 3.0, 3.0))
         mask = paint(coarse_labels(working), working, volume) == LOBE
-        assert 2 * (mask & ball).sum() / (mask.sum() + ball.sum()) > 0.95
+        assert overlap(mask, ball) > 0.95
 
 
 def test_a_map_without_labels_stays_empty():

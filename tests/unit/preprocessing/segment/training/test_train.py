@@ -3,12 +3,12 @@ from pathlib import Path
 
 import torch
 
-from preprocessing.segment.network import CoarseUNet
+from preprocessing.segment.network import BlockUNet
 from preprocessing.segment.train import Machine, read_recipe, train
 from preprocessing.segment.training.samples import save_case
 from tests.unit.preprocessing.segment.training.test_samples import small_case
 
-SMALL = {"patch": [16, 32, 32], "channels": [4, 6, 8], "strides": [2, 2], "features": 4, "workers": 0, "batch": 1, "warm_up": 2}
+SMALL = {"patch": [16, 32, 32], "filters": [4, 6, 8], "workers": 0, "batch": 1, "warm_up": 2}
 
 
 def run(maps: Path, out: Path, steps: int, last: int) -> dict[str, torch.Tensor]:
@@ -26,7 +26,7 @@ def maps_of(folder: Path) -> Path:
 
 def test_shipped_recipe_has_few_settings_and_few_parameters() -> None:
     recipe = read_recipe(None)
-    network = CoarseUNet(**recipe.network)  # type: ignore[arg-type]
+    network = BlockUNet(**recipe.network)  # type: ignore[arg-type]
     assert len(vars(recipe)) <= 30
     assert sum(p.numel() for p in network.parameters()) <= 3_000_000
 
