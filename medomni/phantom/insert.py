@@ -11,20 +11,17 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from medomni.phantom.canvas import Canvas, Field
-from medomni.phantom.disease.airspace import consolidation, opacity
+from medomni.phantom.disease.apply import DRAWING_ORDER, ON_SITE, PRESSED_ML
 from medomni.phantom.disease.fluid import effusion, pressed_lung, push
 from medomni.phantom.disease.lesion import Lesion
-from medomni.phantom.disease.nodule import nodule
 from medomni.phantom.disease.placed import Placed
 from medomni.phantom.disease.record import record
 from medomni.phantom.disease.site import Site, Window, window
 from medomni.phantom.grain import Grain, blend, measure_grain
 from medomni.types.volume import Mask, Volume
 
-INSERTABLE = ("pleural_effusion", "consolidation", "lung_opacity", "lung_nodule")
+INSERTABLE = tuple(kind for kind in DRAWING_ORDER if kind == "pleural_effusion" or kind in ON_SITE)
 """Kinds that can go into a CT, in the order in which they are drawn: each leaves less lung for the next."""
-PRESSED_ML = 60.0
-"""Effusions from this volume on press a visible rim of lung airless."""
 
 _Flips = tuple[slice, slice, slice]
 
@@ -110,9 +107,9 @@ def _insert_one(
         return _insert_fluid(hu[box], {name: mask[box] for name, mask in lungs.items()}, site, item, grain, rng)
     if item.kind == "lung_nodule":
         taken = np.logical_or.reduce([np.zeros_like(site.lung), *(lesion.mask[box] for lesion in before)])
-        layer = nodule(replace(site, lung=site.lung & ~taken), item, rng)
+        layer = ON_SITE[item.kind](replace(site, lung=site.lung & ~taken), item, rng)
     else:
-        layer = (consolidation if item.kind == "consolidation" else opacity)(site, item, rng)
+        layer = ON_SITE[item.kind](site, item, rng)
     blend(hu[box], layer, site.canvas, grain, rng)
     return [record(item.kind, layer, site)]
 

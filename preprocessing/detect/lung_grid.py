@@ -7,7 +7,7 @@ thin-slice CT. Knows nothing of any finding.
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float32, Float64, Num
+from jaxtyping import Bool, Float32, Float64, Num
 
 from preprocessing.detect.case import Case
 from preprocessing.measure.regions import LUNG_PARTS, LUNGS
@@ -101,7 +101,7 @@ def _averaged(hu: Float32[np.ndarray, "z y x"], axis: int, size: int) -> Float32
     return np.asarray(sum(_every(hu, axis, k, size, whole) for k in range(size)) / np.float32(size))
 
 
-def _blocks(mask: Mask3D, block: tuple[int, ...]) -> Mask3D:
+def _blocks(mask: Bool[np.ndarray, "a b c"], block: tuple[int, ...]) -> Mask3D:
     """The middles of all whole blocks."""
     for axis, size in enumerate(block):
         mask = _every(mask, axis, size // 2, size, mask.shape[axis] // size)

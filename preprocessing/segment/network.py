@@ -7,8 +7,9 @@ convolutions run on an eighth of the voxels; the last, 1x1x1, scores the classes
 from collections.abc import Sequence
 
 import torch
-from monai.networks.nets.dynunet import DynUNet
 from monai.networks.utils import pixelshuffle, pixelunshuffle
+
+from preprocessing.unet import UNet
 
 BLOCK = 2
 """Voxels along an edge of a block."""
@@ -17,23 +18,14 @@ VOXELS = BLOCK**3
 
 
 class BlockUNet(torch.nn.Module):
-    """A ``DynUNet`` whose levels hold ``filters`` channels, each at half the resolution of the one before.
+    """A U-Net on blocks; its levels hold ``filters`` channels, each at half the resolution of the one before.
 
     Every spatial size of the input must be a multiple of ``divisor_of(filters)``.
     """
 
     def __init__(self, in_channels: int, out_channels: int, filters: Sequence[int]) -> None:
         super().__init__()
-        strides = [1] + [2] * (len(filters) - 1)
-        self.unet = DynUNet(
-            spatial_dims=3,
-            in_channels=in_channels * VOXELS,
-            out_channels=out_channels * VOXELS,
-            kernel_size=[3] * len(filters),
-            strides=strides,
-            upsample_kernel_size=strides[1:],
-            filters=list(filters),
-        )
+        self.unet = UNet(in_channels * VOXELS, out_channels * VOXELS, filters)
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         """Scores of shape (batch, class, z, y, x) for an image of shape (batch, 1, z, y, x)."""
@@ -41,9 +33,10 @@ class BlockUNet(torch.nn.Module):
 
     def scores_at(self, image: torch.Tensor, corners: Sequence[int]) -> torch.Tensor:
         """Scores of some voxels of each block only, as a batch: those that ``of_corners`` picks. The rest costs nothing."""
-        features = self.unet.skip_layers(pixelunshuffle(image, 3, BLOCK))
-        last = self.unet.output_block.conv.conv
-        parts = [torch.nn.functional.conv3d(features, last.weight[k::VOXELS], last.bias[k::VOXELS]) for k in corners]
+        features = self.unet.features(pixelunshuffle(image, 3, BLOCK))
+        weight, bias = self.unet.last.weight, self.unet.last.bias
+        assert bias is not None  # noqa: S101  (MONAI's last layer has one)
+        parts = [torch.nn.functional.conv3d(features, weight[k::VOXELS], bias[k::VOXELS]) for k in corners]
         return torch.cat(parts)
 
 

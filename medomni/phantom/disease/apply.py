@@ -54,7 +54,7 @@ _ON_BODY: dict[str, OnBody] = {
     "arterial_wall_calcification": arterial_calcification,
     "medical_material": medical_material,
 }
-_ON_SITE: dict[str, OnSite] = {
+ON_SITE: dict[str, OnSite] = {
     "mosaic_attenuation_pattern": mosaic,
     "emphysema": emphysema,
     "atelectasis": atelectasis,
@@ -64,6 +64,7 @@ _ON_SITE: dict[str, OnSite] = {
     "lung_opacity": opacity,
     "lung_nodule": nodule,
 }
+"""Diseases of one lung that need no more than the lung itself, drawn or real."""
 DRAWING_ORDER = (
     *("cardiomegaly", "steatosis", "splenomegaly", "renal_cyst", "renal_stone", "vertebral_fracture"),
     *("hiatal_hernia", "lymphadenopathy", "pericardial_effusion", "pleural_effusion", "mosaic_attenuation_pattern"),
@@ -115,7 +116,7 @@ def _add_to_lung(body: Body, item: Placed, before: list[Lesion], rng: np.random.
     if item.kind == "lung_nodule":
         taken = [lesion.mask[box] for lesion in before if lesion.kind in _FILLING]
         free = replace(site, lung=site.lung & ~np.logical_or.reduce([np.zeros_like(site.lung), *taken]))
-    layer = _ON_SITE[item.kind](free, item, rng)
+    layer = ON_SITE[item.kind](free, item, rng)
     paint(body.hu[box], layer)
     lesion = record(item.kind, layer, site)
     if lesion.variant == "lobar" and item.kind == "atelectasis":

@@ -28,7 +28,8 @@ def test_a_lesion_lies_on_its_side_and_nothing_else_changes(kind):
     assert mask.any()
     assert (mask & lungs["lung_left"]).sum() > 0.9 * mask.sum()
     assert np.array_equal(made.hu[lungs["lung_right"]], hu[lungs["lung_right"]])
-    assert made.hu[mask].mean() > hu[mask].mean() + 60
+    darker = kind in ("emphysema", "mosaic_attenuation_pattern")
+    assert (hu - made.hu if darker else made.hu - hu)[mask].mean() > 20
     assert made.placed[0].centre_mm[0] > 0
 
 
