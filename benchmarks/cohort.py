@@ -6,7 +6,8 @@ Each phantom (chest, the cohort's own diseases, a scanner drawn by its seed) is 
 be. Dice is per case: of organs with at least 20 mL in view, of lesions of at least 10 mL. A label counts as called when its
 finding is present, or uncertain with a probability of 0.5 or more; not evaluated counts as not called. Diameters are those of
 nodules found within 15 mm of a placed one. With ``--segmenter truth`` the detectors read the true masks, which tells their
-errors from the network's. ``--cases FILE`` keeps what was seen of each phantom, one JSON object a line. Seeds from 1,000,000 on belong to the training.
+errors from the network's. ``--cases FILE`` keeps what was seen of each phantom, one JSON object a line.
+Seeds from 1,000,000 on belong to the training.
 """
 
 import argparse

@@ -30,10 +30,11 @@ from preprocessing.detect.calcium import aortic_score, coronary_score
 from preprocessing.detect.calibration import TABLE, Curve, curves
 from preprocessing.detect.case import Case
 from preprocessing.detect.devices import material_amount
-from preprocessing.detect.diffuse import diffuse_score, rules
+from preprocessing.detect.diffuse import LABELS as DIFFUSE
+from preprocessing.detect.diffuse import shown_ml
+from preprocessing.detect.emphysema import low_percent
 from preprocessing.detect.heart import cardiothoracic_ratio, pericardial_fluid_ml
 from preprocessing.detect.hernia import hernia_ml
-from preprocessing.detect.lung import low_percent
 from preprocessing.detect.nodes import short_axis_mm
 from preprocessing.detect.nodule import best_logit
 from preprocessing.detect.pleura import fluid_ml
@@ -56,7 +57,7 @@ MEASURES: dict[str, Measure] = {
     "renal_stone": stone_mm,
     "lung_nodule": best_logit,
     "emphysema": low_percent,
-    **{label: diffuse_score(label) for label in rules()},
+    **{label: shown_ml(label) for label in DIFFUSE},
 }
 """The raw measure of each finding that has a curve; None where the detector does not answer."""
 KIND_OF = {"hepatic_steatosis": "steatosis"}

@@ -1,101 +1,89 @@
-"""Signs of each lung -> findings of diffuse disease and of airless lung: side, place and probability of each label.
+"""Textures of each lung -> findings of diffuse disease and of airless lung: side, place and probability of each label.
 
-A label's score is a weighted sum of log(1 + sign); ``diffuse.toml`` holds the weights, fitted on phantoms of known truth
-(``fit_diffuse.py``), and ``calibration.toml`` turns the score into a probability. The signs are plain (share of lines, width of
-bronchi, steps of density), so a reader can check each one; none tells a disease from its look-alikes with certainty, so most
-labels are never stated without a hedge and never called absent.
+A label's measure is the volume of the worse lung that the texture network takes for it; ``calibration.toml`` turns it into a
+probability. Most of what the network knows comes from phantoms, so these labels are hedged (the ceilings of their curves) and
+never called absent.
 """
 
-import math
-import tomllib
 from collections.abc import Callable
-from functools import cache
-from pathlib import Path
 
 import numpy as np
-from pydantic import Field, TypeAdapter
 
-from medomni.types.codes import Value
 from medomni.types.finding import Evidence, Finding, Laterality, Measurement, Presence
 from medomni.types.region import Region
-from preprocessing.detect.answer import absent, identifier, not_evaluated
+from preprocessing.detect.answer import identifier, not_evaluated
 from preprocessing.detect.calibration import calibrated, presence_of
 from preprocessing.detect.case import Case
-from preprocessing.detect.lung_signs import Signs, lung_signs
+from preprocessing.detect.lung_lesions import lung_lesions
 from preprocessing.detect.nodule import shows_nodules
 from preprocessing.detect.place import fine_to_study
-from preprocessing.measure.regions import lungs_by_side
+from preprocessing.detect.texture import Textures, lung_textures
+from preprocessing.measure.regions import LUNG_PARTS, lungs_by_side
 
-TABLE = Path(__file__).with_name("diffuse.toml")
-
-
-class Rule(Value):
-    """How one label is scored.
-
-    Attributes:
-        signs: weight of log(1 + sign) by the name of the sign.
-        intercept: the score where every sign is 0.
-        shown_by: the sign whose worst cell is the evidence.
-        is_excludable: whether a low score allows to say that the finding is absent.
-    """
-
-    signs: dict[str, float]
-    intercept: float
-    shown_by: str = Field(min_length=1)
-    is_excludable: bool = False
-
-    def score(self, signs: Signs) -> float:
-        """The score of one lung."""
-        return self.intercept + sum(weight * math.log1p(max(signs.values[name], 0.0)) for name, weight in self.signs.items())
+LABELS = (
+    "bronchiectasis",
+    "peribronchial_thickening",
+    "interlobular_septal_thickening",
+    "mosaic_attenuation_pattern",
+    "pulmonary_fibrotic_sequela",
+    "atelectasis",
+)
+"""The labels that are judged here, each by the texture of its name."""
+MEASURED = ("atelectasis",)
+"""Those whose volume is stated; of the others it is a figure for the curve only."""
 
 
-@cache
-def rules() -> dict[str, Rule]:
-    """The rule of each label, read once from ``diffuse.toml``."""
-    return TypeAdapter(dict[str, Rule]).validate_python(tomllib.loads(TABLE.read_text(encoding="utf-8")))
-
-
-def diffuse_score(label: str) -> Callable[[Case], float | None]:
-    """The raw measure of a label for calibration: the score of the worse lung, None out of scope."""
+def shown_ml(label: str) -> Callable[[Case], float | None]:
+    """The raw measure of a label for calibration: the volume in the worse lung, None out of scope."""
 
     def measure(case: Case) -> float | None:
-        signs = case.once(lung_signs) if _is_in_scope(case) else {}
-        return max((rules()[label].score(one) for one in signs.values()), default=None)
+        textures = case.once(lung_textures) if _is_in_scope(case) else None
+        if textures is None:
+            return None
+        return max((volume_ml(case, textures, label, side) for side in textures.sides), default=None)
 
     return measure
 
 
+def volume_ml(case: Case, textures: Textures, label: str, side: str) -> float:
+    """Volume of one lung that shows a label: by its texture, or for atelectasis what is airless and collapsed if that is more."""
+    shown = textures.millilitres(label, side)
+    if label != "atelectasis":
+        return shown
+    collapsed = case.once(lung_lesions).opacities.collapsed & case.mask(*LUNG_PARTS[side])
+    return max(shown, case.millilitres(collapsed))
+
+
 def diffuse_findings(case: Case) -> tuple[Finding, ...]:
-    """One finding for each label of the table; none where the lungs lie outside the scope of the draft."""
+    """One finding for each label; none where the lungs lie outside the scope of the draft."""
     if "lungs" not in case.coverage.evaluated:
         return ()
     if not _is_in_scope(case):
-        return tuple(not_evaluated(label, "resolution_too_low") for label in rules())
-    signs = case.once(lung_signs)
-    return tuple(_finding(case, label, rule, signs) for label, rule in rules().items()) if signs else ()
+        return tuple(not_evaluated(label, "resolution_too_low") for label in LABELS)
+    textures = case.once(lung_textures)
+    return tuple(_finding(case, label, textures) for label in LABELS) if textures and textures.sides else ()
 
 
 def _is_in_scope(case: Case) -> bool:
     return "lungs" in case.coverage.evaluated and shows_nodules(case.volume.grid)
 
 
-def _finding(case: Case, label: str, rule: Rule, signs: dict[str, Signs]) -> Finding:
-    probabilities = {side: calibrated(label, rule.score(one)) for side, one in signs.items()}
+def _finding(case: Case, label: str, textures: Textures) -> Finding:
+    volumes = {side: volume_ml(case, textures, label, side) for side in textures.sides}
+    probabilities = {side: calibrated(label, volume) for side, volume in volumes.items()}
     best = max(probabilities.values())
-    presence = presence_of(best)
-    if presence is Presence.ABSENT:
-        return absent(label, best) if rule.is_excludable else not_evaluated(label, "not_excluded")
+    if presence_of(best) is Presence.ABSENT:
+        return not_evaluated(label, "not_excluded")
     sides = [side for side, probability in probabilities.items() if presence_of(probability) is not Presence.ABSENT]
     lungs = lungs_by_side(case.regions)
-    evidence = tuple(_evidence(case, signs[side], rule.shown_by, lungs[side]) for side in sides)
     return Finding(
         id=identifier(label),
         label=label,
-        presence=presence,
+        presence=presence_of(best),
         probability=best,
         laterality=_laterality(sides),
-        measurements=tuple(m for side in sides for m in _measurements(label, side, signs[side])),
-        evidence=evidence,
+        measurements=tuple(_measurement(label, side, volumes[side]) for side in sides if label in MEASURED),
+        evidence=tuple(_evidence(case, textures, label, side, lungs[side]) for side in sides),
     )
 
 
@@ -106,25 +94,16 @@ def _laterality(sides: list[str]) -> Laterality:
     return Laterality.BILATERAL if len(named) == 2 else Laterality(named[0])
 
 
-def _evidence(case: Case, signs: Signs, shown_by: str, lung: tuple[Region, ...]) -> Evidence:
-    """The middle of the cell that shows the sign most."""
-    structure = lung[0].structure if len(lung) == 1 else "lungs"
-    place = signs.places.get(shown_by)
-    if place is None:
-        return Evidence(structure=structure, source="lung_signs")
-    study = fine_to_study(case, np.array(place))
+def _evidence(case: Case, textures: Textures, label: str, side: str, lung: tuple[Region, ...]) -> Evidence:
+    """Where most of it lies."""
+    study = fine_to_study(case, np.array(textures.place(label, side)))
     x, y, z = (float(value) for value in case.volume.grid.to_world_mm(study).round(1))
     index = min(max(round(float(study[0])), 0), case.volume.grid.shape[0] - 1)
-    return Evidence(structure=structure, slice_index=index, position_mm=(x, y, z), source="lung_signs")
+    structure = lung[0].structure if len(lung) == 1 else "lungs"
+    return Evidence(structure=structure, slice_index=index, position_mm=(x, y, z), source="texture_network")
 
 
-def _measurements(label: str, side: str, signs: Signs) -> tuple[Measurement, ...]:
-    """The number that goes with a label; most have none."""
-    if label == "atelectasis":
-        value = signs.values["plate_ml"] + signs.values["rear_ml"]
-        name = f"atelectasis_volume_{'total' if side == 'unknown' else side}"
-        figure = Measurement(
-            name=name, value=value, unit="mL", structure=label, is_lower_bound=True, decimals=0 if value >= 10.0 else 1
-        )
-        return (figure,) if value > 0 else ()
-    return ()
+def _measurement(label: str, side: str, value: float) -> Measurement:
+    """The volume that a label shows in one lung."""
+    name = f"{label}_volume_{'total' if side == 'unknown' else side}"
+    return Measurement(name=name, value=value, unit="mL", structure=label, decimals=0 if value >= 10.0 else 1)

@@ -21,6 +21,7 @@ from preprocessing.detect.calcium import arterial_calcification, coronary_calcif
 from preprocessing.detect.case import Case
 from preprocessing.detect.devices import medical_material
 from preprocessing.detect.diffuse import diffuse_findings
+from preprocessing.detect.emphysema import emphysema
 from preprocessing.detect.heart import cardiomegaly, pericardial_effusion
 from preprocessing.detect.hernia import hiatal_hernia
 from preprocessing.detect.lesion_findings import segmented_lesions
@@ -38,6 +39,7 @@ Detector = Callable[[Case], tuple[Finding, ...]]
 DETECTORS: tuple[Detector, ...] = (
     lung_measures,
     lung_findings,
+    emphysema,
     lung_nodules,
     diffuse_findings,
     pleural_effusion,

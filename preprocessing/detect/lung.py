@@ -1,4 +1,4 @@
-"""Case -> findings of the lungs, each with side, zone, size, slice and the probability of its rule.
+"""Case -> opacity and consolidation of the lungs, each with side, zone, size, slice and the probability of its rule.
 
 A rule's probability rises with the measured size and is 0.5 at the size named below; it says how far the measure lies from
 the rule's threshold and is not calibrated on patients. The ladder of ``findings.toml`` turns it into present, uncertain or
@@ -7,17 +7,15 @@ absent.
 
 import numpy as np
 
-from medomni.types.finding import Evidence, Finding, Laterality, Measurement, Presence
+from medomni.types.finding import Finding, Measurement, Presence
 from medomni.types.region import Region
 from medomni.types.segmentation import Segmentation
 from preprocessing.detect.answer import lesion_volume, not_evaluated, sided_finding
-from preprocessing.detect.calibration import calibrated, presence_of
 from preprocessing.detect.case import Case
 from preprocessing.detect.lung_lesions import lung_lesions
-from preprocessing.detect.lung_signs import lung_signs
 from preprocessing.detect.masks import CONSOLIDATION, OPACITY, find_lesions, is_fine_enough
 from preprocessing.detect.sides import SidedLesion, by_side
-from preprocessing.measure.regions import LUNG_PARTS, lungs_by_side, total, weighted_mean
+from preprocessing.measure.regions import LUNG_PARTS, lungs_by_side, total
 
 OPACITY_HALF_ML = 1.0
 """Opacity volume at probability 0.5: hilar and motion artefacts that pass the mask rules measured 0 mL on clean real CT."""
@@ -34,13 +32,13 @@ CUT_SHARE = 0.25
 
 
 def lung_findings(case: Case) -> tuple[Finding, ...]:
-    """Findings for opacity, consolidation and emphysema; none where the lungs lie outside the scope of the draft."""
+    """Findings for opacity and consolidation; none where the lungs lie outside the scope of the draft."""
     if "lungs" not in case.coverage.evaluated:
         return ()
     segmentation, regions = case.segmentation, case.regions
     if not is_fine_enough(segmentation.grid):
         coarse = (not_evaluated(label, "resolution_too_low") for label in ("lung_opacity", "consolidation"))
-        return (*coarse, _emphysema(case))
+        return tuple(coarse)
     lesions, agreed_ml = case.once(find_lesions), case.once(lung_lesions).opacities.agreed_ml
     opacity = by_side("lung_opacity", np.isin(lesions, (OPACITY, CONSOLIDATION)), segmentation, regions)
     consolidation = by_side("consolidation", lesions == CONSOLIDATION, segmentation, regions)
@@ -48,7 +46,6 @@ def lung_findings(case: Case) -> tuple[Finding, ...]:
     return (
         _with_places(wide, opacity, consolidation, regions, segmentation),
         _consolidation(consolidation, opacity.total_ml),
-        _emphysema(case),
     )
 
 
@@ -107,35 +104,3 @@ def _consolidation(lesion: SidedLesion, opacity_ml: float) -> Finding:
     if finding.presence is not Presence.ABSENT:
         return finding
     return not_evaluated(finding.label, "not_excluded")
-
-
-def low_percent(case: Case) -> float | None:
-    """Low-attenuation area of the worse lung on block averages, so that noise counts for little; None out of scope."""
-    signs = case.once(lung_signs) if "lungs" in case.coverage.evaluated else {}
-    return max((one.values["low"] for one in signs.values()), default=None)
-
-
-def _emphysema(case: Case) -> Finding:
-    """Emphysema by densitometry: the averaged low-attenuation area of the worse lung decides, that of the voxels is stated."""
-    lungs = lungs_by_side(case.regions)
-    signs = case.once(lung_signs)
-    probability = {side: calibrated("emphysema", one.values["low"]) for side, one in signs.items()}
-    worst = max(probability.values(), default=0.0)
-    both = [region for parts in lungs.values() for region in parts]
-    figures = {"total": weighted_mean(both, "laa950")}
-    if presence_of(worst) is not Presence.ABSENT:
-        shares = {side: weighted_mean(parts, "laa950") for side, parts in lungs.items() if parts and side != "unknown"}
-        figures = shares | figures
-    sides = [side for side in probability if side != "unknown" and presence_of(probability[side]) is not Presence.ABSENT]
-    return Finding(
-        id="emphysema",
-        label="emphysema",
-        presence=presence_of(worst),
-        probability=worst,
-        laterality=Laterality.NONE if not sides else Laterality.BILATERAL if len(sides) == 2 else Laterality(sides[0]),
-        measurements=tuple(
-            Measurement(name=f"laa950_{side}", value=share, unit="%", structure="lungs", decimals=1)
-            for side, share in figures.items()
-        ),
-        evidence=tuple(Evidence(structure=r.structure, box_mm=r.box_mm, source="densitometry") for r in both),
-    )

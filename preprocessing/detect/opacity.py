@@ -13,11 +13,15 @@ share 0.65 to 1.0 in marked opacities, 0.19 to 0.42 in hilar vessels (docs/expla
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Int32, Int64
+from numpy.typing import NDArray
 from scipy import ndimage
 
 from preprocessing.coarse import CoarseVolume
 from preprocessing.detect.case import Case
-from preprocessing.detect.nodule import Nodule
+from preprocessing.detect.effusion import pleural_fluid
+from preprocessing.detect.nodule import Nodule, shows_nodules
+from preprocessing.detect.texture import lung_textures
 from preprocessing.measure.regions import LUNGS
 from preprocessing.morphology import Mask3D, grow, opening
 
@@ -43,6 +47,10 @@ CONFIRMED_SHARE, OVERLAP_SHARE = 0.5, 0.1
 """A proposal of the segmenter needs half of it dense; a part of the rule is agreed when a tenth of it was proposed."""
 DISPUTED_SHARE = 0.25
 """How much a millilitre counts that only the density rule sees while the segmenter looked and saw nothing."""
+BESIDE_FLUID_MM, WET_SHARE = 12.0, 0.5
+"""Airless lung of which half lies this close to pleural fluid is pressed by it (compressive atelectasis)."""
+COLLAPSED_SHARE = 0.5
+"""An opacity is left out where so much of it is collapsed."""
 NODULE_RIM_MM = 3.0
 """Blurred border of a nodule, kept out of the opacities."""
 WALL_ML, WALL_CONTACT = 10.0, 0.3
@@ -50,10 +58,12 @@ WALL_ML, WALL_CONTACT = 10.0, 0.3
 RIB_MM, BONE_HU = 14.0, 200.0
 """Chest wall is the lung's border this close to bone; the hilum, where large vessels leave the lung, lies deeper."""
 
+StrArray = NDArray[np.str_]
+
 
 @dataclass(frozen=True, eq=False)
 class Opacities:
-    """Masks on the coarse grid; consolidation lies inside opacity.
+    """Masks on the coarse grid; consolidation lies inside opacity, collapsed lung outside of it.
 
     ``agreed_ml`` is the volume that counts for the probability: all of it where segmenter and density agree or the rule stands
     alone, and a share of what only one of them sees.
@@ -61,6 +71,7 @@ class Opacities:
 
     opacity: Mask3D
     consolidation: Mask3D
+    collapsed: Mask3D
     agreed_ml: float
 
 
@@ -68,15 +79,50 @@ def opacities(case: Case, nodules: tuple[Nodule, ...]) -> Opacities:
     """Return the opacities of both lungs, without the nodules and their blurred border."""
     coarse = case.coarse
     lungs = case.mask(*LUNGS) & ~_nodules(case, nodules)
-    found = find_opacities(coarse, lungs)
-    if not case.knows_lesion("lung_opacity"):
-        return found
-    proposed = case.lesion_mask("lung_opacity") & lungs
-    agreed = _confirmed(coarse, proposed, lungs) | _touching(found.opacity, proposed)
-    only_dense = found.opacity & ~agreed
-    opacity = agreed | only_dense
-    agreed_ml = (agreed.sum() + DISPUTED_SHARE * only_dense.sum()) * coarse.voxel_ml
-    return Opacities(opacity, opacity & (coarse.hu > DENSE_HU), float(agreed_ml))
+    opacity = find_opacities(coarse, lungs)
+    agreed = opacity
+    if case.knows_lesion("lung_opacity"):
+        proposed = case.lesion_mask("lung_opacity") & lungs
+        agreed = _confirmed(coarse, proposed, lungs) | _touching(opacity, proposed)
+        opacity = opacity | agreed
+    return _parted(case, opacity, agreed)
+
+
+def _parted(case: Case, opacity: Mask3D, agreed: Mask3D) -> Opacities:
+    """Airless parts by what took their air: collapse is no opacity, and ground glass however dense is no consolidation."""
+    dense = opacity & (case.coarse.hu > DENSE_HU)
+    parts, count = ndimage.label(dense)
+    size_ml = np.bincount(parts.ravel(), minlength=count + 1)[1:] * case.coarse.voxel_ml
+    collapsed, glass = np.zeros_like(dense), np.zeros_like(dense)
+    if count and size_ml.max() >= SMALLEST_ML:
+        wide = 1 + np.flatnonzero(size_ml >= SMALLEST_ML)
+        cause = _causes(case, parts, wide)
+        collapsed = np.isin(parts, wide[cause == "atelectasis"])
+        glass = np.isin(parts, wide[cause == "lung_opacity"])
+    rest = opacity & ~_wholly(opacity, collapsed)
+    counted = (rest & agreed).sum() + DISPUTED_SHARE * (rest & ~agreed).sum()
+    return Opacities(rest, rest & dense & ~collapsed & ~glass, collapsed, float(counted * case.coarse.voxel_ml))
+
+
+def _causes(case: Case, parts: Int32[np.ndarray, "z y x"], wanted: Int64[np.ndarray, "n"]) -> StrArray:
+    """What each airless part is by its texture; on pleural fluid it is collapse."""
+    textures = case.once(lung_textures) if shows_nodules(case.volume.grid) else None
+    wet = grow(case.once(pleural_fluid), BESIDE_FLUID_MM, case.spacing_mm)
+    is_pressed = ndimage.mean(wet, parts, wanted) >= WET_SHARE
+    if textures is None:
+        return np.where(is_pressed, "atelectasis", "consolidation")
+    kinds = np.array(("consolidation", "lung_opacity", "atelectasis"))
+    likely = np.stack([ndimage.mean(textures.on_coarse(kind, case), parts, wanted) for kind in kinds])
+    return np.where(is_pressed, "atelectasis", kinds[likely.argmax(axis=0)])
+
+
+def _wholly(opacity: Mask3D, collapsed: Mask3D) -> Mask3D:
+    """The collapsed parts with what hangs on them: an opacity that is collapse for the most part is its blurred border."""
+    parts, count = ndimage.label(opacity)
+    total = np.maximum(np.bincount(parts.ravel(), minlength=count + 1), 1)
+    mostly = np.bincount(parts[collapsed], minlength=count + 1) >= COLLAPSED_SHARE * total
+    mostly[0] = False
+    return np.asarray(collapsed | mostly[parts])
 
 
 def _nodules(case: Case, nodules: tuple[Nodule, ...]) -> Mask3D:
@@ -123,18 +169,17 @@ def _lowest_hu(coarse: CoarseVolume, lungs: Mask3D) -> float:
     return max(LOWEST_HU, own + ABOVE_OWN_LUNG_HU)
 
 
-def find_opacities(coarse: CoarseVolume, lungs: Mask3D) -> Opacities:
-    """Return opacity and consolidation inside the lungs; both empty when the lungs are."""
+def find_opacities(coarse: CoarseVolume, lungs: Mask3D) -> Mask3D:
+    """Return what is dense inside the lungs and no vessel; empty when the lungs are."""
     aerated = lungs & (coarse.hu < -500.0)
     if not aerated.any():
-        return Opacities(np.zeros_like(lungs), np.zeros_like(lungs), 0.0)
+        return np.zeros_like(lungs)
     dense_lung = lungs & (coarse.hu > _lowest_hu(coarse, lungs)) & ~_partial_volume(coarse, lungs)
     parts, count = ndimage.label(opening(dense_lung, VESSEL_MM, coarse.spacing_mm))
     kept = [
         label for label, box in enumerate(ndimage.find_objects(parts), start=1) if _is_opacity(coarse, lungs, parts == label, box)
     ]
-    opacity = np.isin(parts, kept) if count else np.zeros_like(lungs)
-    return Opacities(opacity, opacity & (coarse.hu > DENSE_HU), float(opacity.sum()) * coarse.voxel_ml)
+    return np.isin(parts, kept) if count else np.zeros_like(lungs)
 
 
 def _partial_volume(coarse: CoarseVolume, lungs: Mask3D) -> Mask3D:

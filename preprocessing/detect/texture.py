@@ -86,13 +86,13 @@ def _resampled(grid: LungGrid) -> Float32[np.ndarray, "z y x"]:
     for axis, place in enumerate(places):
         hu = _interpolated(hu, axis, place)
     lacking = [(0, -n % divisor) for n, divisor in zip(hu.shape, DIVISOR, strict=True)]
-    return np.pad(hu, lacking, constant_values=AIR_HU).astype(np.float32)
+    return np.asarray(np.pad(hu, lacking, constant_values=AIR_HU), np.float32)
 
 
 def _places(count: int, step_mm: float, edge_mm: float) -> np.ndarray:
     """Indices of the middles of voxels of another size, from the same outer edge."""
     wanted = max(1, int(np.ceil(count * step_mm / edge_mm - 0.5)))
-    return np.clip((np.arange(wanted) + 0.5) * edge_mm / step_mm - 0.5, 0, count - 1)
+    return np.asarray(np.clip((np.arange(wanted) + 0.5) * edge_mm / step_mm - 0.5, 0, count - 1))
 
 
 def _interpolated(hu: Float32[np.ndarray, "..."], axis: int, places: np.ndarray) -> Float32[np.ndarray, "..."]:

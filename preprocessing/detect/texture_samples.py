@@ -1,4 +1,4 @@
-"""Training samples of the texture network: ``python -m preprocessing.detect.texture_samples --out DIR --phantoms N [--data DIR]``.
+"""Training samples of the texture network: ``python -m preprocessing.detect.texture_samples --out DIR --phantoms N``.
 
     lungs of phantoms with drawn disease, lungs of real CT with inserted disease -> Sample -> sample-*.npz
 
@@ -24,7 +24,7 @@ from medomni.phantom.insert import INSERTABLE, insert_arrays
 from medomni.phantom.person import make_person
 from preprocessing.assemble import read_packed, read_volume
 from preprocessing.detect.texture_kinds import GRID_MM, KINDS
-from preprocessing.measure.regions import LUNG_PARTS, LUNGS
+from preprocessing.measure.regions import LUNG_PARTS
 from preprocessing.morphology import Mask3D, bounding_box
 from preprocessing.resample import to_working
 from preprocessing.segment.hu_rules import HuRules
@@ -33,6 +33,9 @@ FIRST_SEED = 2_000_000
 """Seeds of these phantoms begin here; what is measured uses seeds below 1,000,000."""
 VISITS = 3
 """How often a body is drawn with other diseases: the body costs more than they do."""
+VOXEL_ML = GRID_MM[0] * GRID_MM[1] * GRID_MM[2] / 1000.0
+LEAST_LUNG_ML = 150.0
+"""A lung of which less is in view takes no disease."""
 MARGIN_MM = 12.0
 """Tissue kept around the lungs."""
 LUNG_BIT = 15
@@ -77,7 +80,8 @@ def phantom_samples(seed: int) -> Iterator[Sample]:
             case = scan_person(drawn, draw_diseases(kinds, rng), BodyRegion.CHEST, visit)
         except ValueError:  # a nodule found no room
             continue
-        lungs = np.logical_or.reduce([drawn.parts[name] for side in ("right", "left") for name in LUNG_PARTS[side] if name in drawn.parts])
+        names = [name for side in ("right", "left") for name in LUNG_PARTS[side] if name in drawn.parts]
+        lungs = np.logical_or.reduce([drawn.parts[name] for name in names])
         yield _sample(case.volume.hu, lungs, case.drawn, DEFAULT_SPACING_MM)
 
 
@@ -86,7 +90,7 @@ def real_samples(path: Path, rounds: int) -> Iterator[Sample]:
     volume = read_volume(path) if path.name.endswith(".nii.gz") else read_packed(path)
     working = to_working(volume, GRID_MM)
     found = HuRules().segment(working)
-    lungs = {name: found.mask(name) for name in ("lung_right", "lung_left") if found.mask(name).sum() * 5.6e-3 > 150}
+    lungs = {name: found.mask(name) for name in ("lung_right", "lung_left") if found.mask(name).sum() * VOXEL_ML > LEAST_LUNG_ML}
     sides = tuple(name.removeprefix("lung_") for name in lungs)
     for number in range(rounds):
         rng = np.random.default_rng([number, 92])

@@ -14,6 +14,7 @@ import tomllib
 from dataclasses import dataclass, fields
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -40,7 +41,7 @@ class Recipe:
     warm_up: int
     weight_decay: float
     average_decay: float
-    positive_weight: float
+    positive_weights: dict[str, float]
     share_real: float
     share_diseased: float
     checkpoint_every: int
@@ -83,7 +84,8 @@ class Patches(torch.utils.data.Dataset[tuple[torch.Tensor, torch.Tensor]]):
             if rng.random() < 0.5:
                 hu, truth = np.flip(hu, axis), np.flip(truth, axis)
         shape = tuple(int(n) for n in wanted)
-        image = interpolate(torch.from_numpy(hu.astype(np.float32))[None, None], size=shape, mode="trilinear", align_corners=False)
+        seen = torch.from_numpy(hu.astype(np.float32))[None, None]
+        image = interpolate(seen, size=shape, mode="trilinear", align_corners=False)
         bits = np.stack([(truth >> bit) & 1 for bit in (*range(len(KINDS)), LUNG_BIT)]).astype(np.float32)
         masks = interpolate(torch.from_numpy(bits)[None], size=shape, mode="nearest")
         return _scanned(image[0, 0], rng), avg_pool3d(masks, (1, BLOCK, BLOCK))[0]
@@ -132,7 +134,7 @@ def train(samples: Path, out: Path, recipe: Recipe, *, is_half: bool = True, las
     average = torch.optim.swa_utils.AveragedModel(network, multi_avg_fn=decay)
     optimiser = torch.optim.AdamW(network.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: _rate(step, recipe))
-    parts = {"network": network, "average": average, "optimiser": optimiser, "schedule": schedule}
+    parts: dict[str, Any] = {"network": network, "average": average, "optimiser": optimiser, "schedule": schedule}
     first = 0
     if checkpoint.exists():
         stored = torch.load(checkpoint, weights_only=True)
@@ -141,12 +143,13 @@ def train(samples: Path, out: Path, recipe: Recipe, *, is_half: bool = True, las
         first = int(stored["step"])
     patches = Patches(tuple((path.name.startswith("real"), load_sample(path)) for path in sorted(samples.glob("*.npz"))), recipe)
     sys.stderr.write(f"{len(patches.samples)} samples, from step {first} of {recipe.steps}\n")
+    weights = torch.tensor([recipe.positive_weights[kind] for kind in KINDS])
     start, losses = time.monotonic(), list[float]()
     for step in range(first, recipe.steps if last is None else last):
         hu, truth = patches[step]
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=is_half):
             logits = network(hu)
-        loss = texture_loss(logits.float(), truth, recipe.positive_weight)
+        loss = texture_loss(logits.float(), truth, weights)
         optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(network.parameters(), 5.0)
@@ -161,14 +164,19 @@ def train(samples: Path, out: Path, recipe: Recipe, *, is_half: bool = True, las
             states = {name: part.state_dict() for name, part in parts.items()}
             torch.save({**states, "step": step + 1}, checkpoint.with_suffix(".part"))
             checkpoint.with_suffix(".part").replace(checkpoint)
-    return average.module
+    averaged = average.module
+    assert isinstance(averaged, TextureNetwork)  # noqa: S101  (what was wrapped above)
+    return averaged
 
 
-def texture_loss(logits: torch.Tensor, truth: torch.Tensor, positive_weight: float) -> torch.Tensor:
-    """Mean cross-entropy of each disease over the blocks that are lung or disease; those that show one count more."""
+def texture_loss(logits: torch.Tensor, truth: torch.Tensor, positive_weights: torch.Tensor) -> torch.Tensor:
+    """Mean cross-entropy of each disease over the blocks that are lung or disease.
+
+    Blocks that show a disease count ``positive_weights`` times, one for each kind.
+    """
     shows = (truth[:, :-1] > SHOWN_SHARE).float()
     counts = ((truth[:, -1:] > 0.5) | (shows.sum(dim=1, keepdim=True) > 0)).float()
-    weight = torch.tensor(positive_weight)
+    weight = positive_weights[:, None, None, None]
     each = binary_cross_entropy_with_logits(logits, shows, pos_weight=weight, reduction="none")
     return (each * counts).sum() / (counts.sum() * shows.shape[1]).clamp(min=1)
 

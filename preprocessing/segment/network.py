@@ -7,14 +7,58 @@ convolutions run on an eighth of the voxels; the last, 1x1x1, scores the classes
 from collections.abc import Sequence
 
 import torch
+from monai.networks.nets.dynunet import DynUNet
 from monai.networks.utils import pixelshuffle, pixelunshuffle
-
-from preprocessing.unet import UNet
 
 BLOCK = 2
 """Voxels along an edge of a block."""
 VOXELS = BLOCK**3
 """Voxels of a block."""
+
+
+class UNet(DynUNet):
+    """A ``DynUNet`` whose levels hold ``filters`` channels, each at half the resolution of the one before.
+
+    MONAI keeps a tree of skip connections for TorchScript that gives every layer a second name; without it a state dict holds
+    each tensor once.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, filters: Sequence[int]) -> None:
+        """Build with random weights; the first level works at the resolution of the input."""
+        strides = [1] + [2] * (len(filters) - 1)
+        super().__init__(
+            spatial_dims=3,
+            in_channels=in_channels,
+            out_channels=out_channels,
+            kernel_size=[3] * len(filters),
+            strides=strides,
+            upsample_kernel_size=strides[1:],
+            filters=list(filters),
+        )
+        del self.skip_layers
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Scores of shape (batch, out_channels, z, y, x) for an input of shape (batch, in_channels, z, y, x)."""
+        scores: torch.Tensor = self.output_block(self.features(x))
+        return scores
+
+    def features(self, x: torch.Tensor) -> torch.Tensor:
+        """What the last layer, a 1x1x1 convolution, reads."""
+        x = self.input_block(x)
+        skips = [x]
+        for down in self.downsamples:
+            x = down(x)
+            skips.append(x)
+        x = self.bottleneck(x)
+        for up in self.upsamples:
+            x = up(x, skips.pop())
+        return x
+
+    @property
+    def last(self) -> torch.nn.Conv3d:
+        """The last layer."""
+        layer: torch.nn.Conv3d = self.output_block.conv.conv
+        return layer
 
 
 class BlockUNet(torch.nn.Module):

@@ -26,7 +26,8 @@ def test_a_disease_has_its_size_its_side_and_its_place(monkeypatch, spacing_mm, 
     case = lung_case(lambda hu, world: ball(hu, world, CENTRE_MM, 20.0, 0.0), spacing_mm=spacing_mm, shape=shape)
     textures = lung_textures(case)
     assert textures is not None
-    beside = {side: lung_textures(lung_case(spacing_mm=spacing_mm, shape=shape)).millilitres("atelectasis", side) for side in ("left", "right")}
+    plain = lung_textures(lung_case(spacing_mm=spacing_mm, shape=shape))
+    beside = {side: plain.millilitres("atelectasis", side) for side in ("left", "right")}
     assert textures.millilitres("atelectasis", "right") - beside["right"] == pytest.approx(4.19, rel=0.25)
     assert textures.millilitres("atelectasis", "left") == beside["left"]
     place = case.volume.grid.to_world_mm(fine_to_study(case, np.array(textures.place("atelectasis", "right"))))

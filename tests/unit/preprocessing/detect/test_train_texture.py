@@ -41,11 +41,12 @@ def test_loss_counts_lung_only_and_falls_where_the_answer_is_right():
     truth = torch.zeros(1, len(KINDS) + 1, 2, 2, 2)
     truth[:, -1, 0] = 1
     truth[:, 0, 0, 0, 0] = 1
+    weights = torch.full((len(KINDS),), 3.0)
     right = torch.where(truth[:, :-1] > 0, 9.0, -9.0)
-    assert texture_loss(right, truth, 3.0) < 1e-3 < texture_loss(-right, truth, 3.0)
+    assert texture_loss(right, truth, weights) < 1e-3 < texture_loss(-right, truth, weights)
     elsewhere = right.clone()
     elsewhere[:, :, 1] = 9.0
-    assert texture_loss(elsewhere, truth, 3.0) == texture_loss(right, truth, 3.0)
+    assert texture_loss(elsewhere, truth, weights) == texture_loss(right, truth, weights)
 
 
 def test_a_stopped_training_goes_on_where_it_was(tmp_path):
