@@ -6,10 +6,9 @@
 
 ``measure`` runs every detector's raw measure over the phantoms of those seeds and appends a line for each; a seed that the file
 already holds is left out, so it can be interrupted. ``textures`` does so for diffuse disease, which is rare in whole phantoms, on
-samples of ``texture_samples.py`` that the network was not trained on.
-``fit`` replaces the curves of the labels of which it has enough cases on
-both sides. Both classes weigh the same, and the targets are Platt's (1999), so that a measure that parts all cases does not
-give an endless slope.
+samples of ``texture_samples.py`` that the network was not trained on. ``fit`` replaces the curves of the labels of which it has
+enough cases on both sides. Every phantom weighs the same, so a probability holds where the disease is as common as among them; the
+targets are Platt's (1999), so that a measure that parts all cases does not give an endless slope.
 """
 
 import argparse
@@ -189,12 +188,11 @@ def fit_curve(curve: Curve, pairs: Sequence[tuple[float, bool]], seeds: tuple[in
     there = np.array([is_there for _, is_there in pairs])
     centre, spread = float(x.mean()), float(x.std()) or 1.0
     target = np.where(there, (there.sum() + 1) / (there.sum() + 2), 1 / ((~there).sum() + 2))
-    weight = np.where(there, 0.5 / there.sum(), 0.5 / (~there).sum())
 
     def loss(theta: Float64[np.ndarray, "2"]) -> float:
         exponent = theta[0] * (x - centre) / spread + theta[1]
         each = np.logaddexp(0.0, exponent) - target * exponent
-        return float(weight @ each + SHRINKAGE * theta[0] ** 2)
+        return float(each.mean() + SHRINKAGE * theta[0] ** 2)
 
     steep, offset = minimize(loss, np.array([2.0, 0.0]), method="L-BFGS-B", bounds=((1e-3, None), (None, None))).x
     middle = centre - offset / steep * spread

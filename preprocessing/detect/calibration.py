@@ -2,8 +2,8 @@
 
     calibrated("pleural_effusion", 120.0) -> 0.97
 
-The curves stand in ``calibration.toml`` with the seeds they were fitted on; ``calibrate.py`` fits them. Equal numbers of
-phantoms with and without the finding were used, so a probability is that of a phantom drawn at even odds, not of a patient.
+The curves stand in ``calibration.toml`` with the seeds they were fitted on; ``calibrate.py`` fits them. A probability
+is that of a phantom in a cohort where the disease is as common as in the one that was measured, not of a patient.
 """
 
 import math

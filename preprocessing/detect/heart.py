@@ -25,7 +25,7 @@ ROBUST_MM = 6.0
 CUT_SHARE = 0.6
 """A heart whose first or last slice in view is this wide, against its widest, may be wider outside the view."""
 FLUID_HU = (-20.0, 60.0)
-"""Mean CT number of pericardial fluid, simple to bloody; fat lies below, contrast-filled chambers above."""
+"""Median CT number of pericardial fluid, simple to bloody; fat lies below, contrast-filled chambers above."""
 
 
 @dataclass(frozen=True)
@@ -116,12 +116,12 @@ def _unless_cut(finding: Finding, is_cut: bool) -> Finding:
 
 
 def _pericardial_fluid(case: Case) -> Mask3D:
-    """The segmenter's pericardial fluid, empty when its mean density is not that of fluid."""
+    """The segmenter's pericardial fluid, empty when it is not as dense as fluid: thin layers average with fat and lung."""
     fluid = case.lesion_mask("pericardial_effusion")
     if not fluid.any():
         return fluid
-    mean_hu = float(case.coarse.hu[fluid].mean())
-    return fluid if FLUID_HU[0] <= mean_hu <= FLUID_HU[1] else np.zeros_like(fluid)
+    middle_hu = float(np.median(case.coarse.hu[fluid]))
+    return fluid if FLUID_HU[0] <= middle_hu <= FLUID_HU[1] else np.zeros_like(fluid)
 
 
 def _widths_mm(mask: Mask3D, spacing_mm: tuple[float, float, float]) -> Float64[np.ndarray, "z"]:
