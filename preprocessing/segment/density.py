@@ -18,14 +18,23 @@ from preprocessing.segment.hu_rules import BODY_HU, BONE_HU, EVEN_HU, with_insid
 from preprocessing.segment.lungs import LUNG_HU, aerated
 
 
+THIN_HU = -30.0
+"""Between fat (-100 HU) and water (0), nearer to water: a voxel that is half fat is no fluid."""
+
+
 @dataclass(frozen=True, eq=False)
 class Density:
-    """What the CT numbers alone show: ``body`` with all inside it, ``gas`` in it, ``lungs`` as far as they hold air, ``bone``."""
+    """What the CT numbers alone show.
+
+    ``body`` with all inside it, ``gas`` in it, ``lungs`` as far as they hold air, ``bone``, and ``thin``: less dense than water,
+    as fat and gas are.
+    """
 
     body: Mask3D
     gas: Mask3D
     lungs: Mask3D
     bone: Mask3D
+    thin: Mask3D
     voxel_ml: float
 
 
@@ -35,7 +44,7 @@ def by_density(working: Volume) -> Density:
     body = _body(coarse)
     gas = body & (coarse.hu < LUNG_HU)
     lungs = aerated(coarse, gas, find_airway(coarse, body, gas)) if gas.any() else gas
-    return Density(body, gas, lungs, _bone(coarse, body), coarse.voxel_ml)
+    return Density(body, gas, lungs, _bone(coarse, body), coarse.hu < THIN_HU, coarse.voxel_ml)
 
 
 def _body(coarse: CoarseVolume) -> Mask3D:

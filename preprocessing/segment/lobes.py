@@ -53,7 +53,7 @@ def _missed(labels: LabelMap, density: Density, is_lobe: Mask3D) -> Mask3D:
 
 
 def _lesions(labels: LabelMap, density: Density) -> LabelMap:
-    """The lesions under their own labels; fluid does not lie where there is air."""
+    """The lesions under their own labels; fluid does not lie where there is air, nor pericardial fluid where there is fat."""
     table = np.zeros(256, np.uint8)
     own = {name: label for label, name in LESIONS.items()}
     for name in SEGMENTED_LESIONS:
@@ -61,4 +61,5 @@ def _lesions(labels: LabelMap, density: Density) -> LabelMap:
     lesions: UInt8[np.ndarray, "z y x"] = table[labels]
     fluid = [own["pleural_effusion"], own["pericardial_effusion"]]
     lesions[density.lungs & np.isin(lesions, fluid)] = 0
+    lesions[density.thin & (lesions == own["pericardial_effusion"])] = 0
     return lesions

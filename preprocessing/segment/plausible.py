@@ -30,6 +30,13 @@ LEAST_ML = {
     "pericardial_effusion": 1.0,
 }
 """Structures of many pieces: smaller ones are specks. A nodule of 6 mm has 0.11 mL."""
+SOLID = tuple(
+    LABELS[name]
+    for name in ("aorta", "pulmonary_artery", "liver", "spleen", "kidney_right", "kidney_left", "pancreas", "gallbladder")
+)
+"""Organs of soft tissue or blood throughout."""
+MOST_FAT = 0.4
+"""An organ of which more than this share is fat or gas is not reported: a blurred border holds up to a quarter."""
 LUNG_SHARE = 0.05
 """A separate piece of lung holds at least this share of the largest one."""
 BESIDE_LUNG_VOXELS = 3
@@ -41,6 +48,7 @@ def plausible(labels: LabelMap, density: Density) -> LabelMap:
     labels = np.where(density.body, labels, np.uint8(0))
     middle = _middle(labels, density.body)
     _keep_lungs(labels, density)
+    _part_from_fat(labels, density.thin)
     _side_kidneys(labels, middle)
     for label, pieces in _pieces(labels, [LABELS[name] for name in CHOICES]):
         pieces.clear(labels, CHOICES[CLASSES[label - 1]](pieces, middle, density.voxel_ml))
@@ -74,6 +82,16 @@ def _keep_lungs(labels: LabelMap, density: Density) -> None:
     is_kept = ~is_other_gas & ((sizes >= LUNG_SHARE * sizes[1:].max()) | (aerated >= 0.5 * sizes))
     is_kept[0] = True
     labels[~is_kept[parts]] = 0
+
+
+def _part_from_fat(labels: LabelMap, thin: Mask3D) -> None:
+    """Take fat and gas out of organs that hold none; what was fat for a good part was never that organ."""
+    total = np.bincount(labels.ravel(), minlength=len(CLASSES) + 1)
+    fat = np.bincount(labels[thin], minlength=len(CLASSES) + 1)
+    labels[thin & np.isin(labels, SOLID)] = 0
+    doubtful = [label for label in SOLID if fat[label] > MOST_FAT * total[label]]
+    if doubtful:
+        labels[np.isin(labels, doubtful)] = 0
 
 
 def _side_kidneys(labels: LabelMap, middle: float) -> None:

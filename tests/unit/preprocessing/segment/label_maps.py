@@ -23,12 +23,12 @@ def label_map(**parts):
     return labels
 
 
-def density(lungs=(), bone=(), other_gas=()):
-    """A body that fills all but the outer voxel, with aerated lung, bone, and gas that is no lung in the given boxes."""
+def density(lungs=(), bone=(), other_gas=(), fat=()):
+    """A body that fills all but the outer voxel, with aerated lung, bone, fat, and gas that is no lung in the given boxes."""
     body = np.zeros(SHAPE, bool)
     body[1:-1, 1:-1, 1:-1] = True
-    masks = [np.zeros(SHAPE, bool) for _ in range(3)]
-    for mask, boxes in zip(masks, ([*lungs, *other_gas], lungs, bone), strict=True):
+    masks = [np.zeros(SHAPE, bool) for _ in range(4)]
+    for mask, boxes in zip(masks, ([*lungs, *other_gas], lungs, bone, [*lungs, *other_gas, *fat]), strict=True):
         for part in boxes:
             mask[part] = True
     return Density(body, *masks, VOXEL_ML)

@@ -24,6 +24,14 @@ def test_an_organ_is_one_piece():
     assert found[10, 15, 30] == LABELS["heart"]
 
 
+def test_fat_is_no_part_of_an_organ_and_an_organ_of_fat_is_none():
+    spleen, kidney = box((2, 12), (10, 20), (40, 50)), box((2, 10), (22, 30), (40, 48))
+    rim, most = box((2, 12), (10, 12), (40, 50)), box((2, 7), (22, 30), (40, 48))
+    found = plausible(label_map(spleen=spleen, kidney_left=kidney), density(fat=[rim, most]))
+    assert count(found, "spleen") == 800
+    assert count(found, "kidney_left") == 0
+
+
 def test_a_vessel_may_come_back_but_not_in_specks():
     labels = label_map(
         aorta=[box((2, 12), (20, 25), (30, 35)), box((20, 28), (20, 25), (30, 35)), box((15, 16), (5, 6), (30, 31))]
