@@ -7,8 +7,8 @@
 ``measure`` runs every detector's raw measure over the phantoms of those seeds and appends a line for each; a seed that the file
 already holds is left out, so it can be interrupted. ``textures`` does so for diffuse disease, which is rare in whole phantoms, on
 samples of ``texture_samples.py`` that the network was not trained on. ``fit`` replaces the curves of the labels of which it has
-enough cases on both sides. Every phantom weighs the same, so a probability holds where the disease is as common as among them; the
-targets are Platt's (1999), so that a measure that parts all cases does not give an endless slope.
+enough cases on both sides. Every phantom weighs the same, so a probability holds where the disease is as common as among them.
+The targets are Platt's (1999), so that a measure that parts all cases does not give an endless slope.
 """
 
 import argparse

@@ -13,8 +13,7 @@ share 0.65 to 1.0 in marked opacities, 0.19 to 0.42 in hilar vessels (docs/expla
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Int32, Int64
-from numpy.typing import NDArray
+from jaxtyping import Int32, Int64, Shaped
 from scipy import ndimage
 
 from preprocessing.coarse import CoarseVolume
@@ -57,8 +56,6 @@ WALL_ML, WALL_CONTACT = 10.0, 0.3
 """A dense part without ground glass counts when it is this large and so much of its surface lies on the chest wall."""
 RIB_MM, BONE_HU = 14.0, 200.0
 """Chest wall is the lung's border this close to bone; the hilum, where large vessels leave the lung, lies deeper."""
-
-StrArray = NDArray[np.str_]
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,7 +101,7 @@ def _parted(case: Case, opacity: Mask3D, agreed: Mask3D) -> Opacities:
     return Opacities(rest, rest & dense & ~collapsed & ~glass, collapsed, float(counted * case.coarse.voxel_ml))
 
 
-def _causes(case: Case, parts: Int32[np.ndarray, "z y x"], wanted: Int64[np.ndarray, "n"]) -> StrArray:
+def _causes(case: Case, parts: Int32[np.ndarray, "z y x"], wanted: Int64[np.ndarray, "n"]) -> Shaped[np.ndarray, "n"]:
     """What each airless part is by its texture; on pleural fluid it is collapse."""
     textures = case.once(lung_textures) if shows_nodules(case.volume.grid) else None
     wet = grow(case.once(pleural_fluid), BESIDE_FLUID_MM, case.spacing_mm)

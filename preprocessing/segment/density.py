@@ -17,7 +17,6 @@ from preprocessing.segment.airway import find_airway
 from preprocessing.segment.hu_rules import BODY_HU, BONE_HU, EVEN_HU, with_inside
 from preprocessing.segment.lungs import LUNG_HU, aerated
 
-
 THIN_HU = -30.0
 """Between fat (-100 HU) and water (0), nearer to water: a voxel that is half fat is no fluid."""
 

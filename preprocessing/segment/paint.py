@@ -6,7 +6,7 @@ ones are not. Everywhere else the labels are as the working grid has them, with 
 """
 
 import numpy as np
-from jaxtyping import Bool, Int16, UInt8
+from jaxtyping import Bool, Num, UInt8
 from scipy import ndimage
 
 from medomni.types.volume import Grid, Volume
@@ -57,7 +57,7 @@ def _rim(labels: LabelMap) -> LabelMap:
     return np.asarray(beside | (spine & ndimage.binary_dilation(beside))).astype(np.uint8)
 
 
-def _part_bone(labels: UInt8[np.ndarray, "y x"], hu: Int16[np.ndarray, "y x"], rim: Bool[np.ndarray, "y x"]) -> None:
+def _part_bone(labels: UInt8[np.ndarray, "y x"], hu: Num[np.ndarray, "y x"], rim: Bool[np.ndarray, "y x"]) -> None:
     """Give dense voxels of the rim to the vertebra and soft ones to the body, in place."""
     spine = labels == VERTEBRAE
     labels[rim & ~spine & ((labels == BODY) | (labels == BONE)) & (hu >= BONE_FROM_HU)] = VERTEBRAE

@@ -5,7 +5,7 @@ import pytest
 
 from medomni.reporting.vocabulary import vocabulary
 from medomni.types.finding import Laterality, Presence
-from preprocessing.detect import texture_network
+from preprocessing.detect import diffuse, texture_network
 from preprocessing.detect.calibration import curves
 from preprocessing.detect.diffuse import LABELS, diffuse_findings, shown_ml
 from preprocessing.detect.texture_kinds import BLOCK, KINDS
@@ -40,6 +40,7 @@ def test_plain_lung_gets_no_diffuse_disease(monkeypatch):
 @pytest.mark.parametrize("label", LABELS)
 def test_a_lung_that_shows_a_disease_gets_it_on_its_side_with_a_place(monkeypatch, label, share, side):
     monkeypatch.setattr(texture_network, "probabilities", says(label, share))
+    monkeypatch.setattr(diffuse, "calibrated", lambda _, ml: 0.6 if ml > 20 else 0.1)  # the test's lungs are small
     case = lung_case()
     finding = next(f for f in diffuse_findings(case) if f.label == label)
     assert finding.presence in (Presence.UNCERTAIN, Presence.PRESENT)

@@ -107,9 +107,6 @@ def test_pneumonia_is_no_nodule():
     assert (nodule.presence, nodule.reason) == (Presence.NOT_EVALUATED, "not_excluded")
 
 
-@pytest.mark.xfail(
-    strict=True, reason="a severe ground glass is also called consolidation on the new phantoms: a known fault, cause not found"
-)
 @pytest.mark.slow
 def test_vessels_inside_ground_glass_are_no_consolidation():
     _, detection = _detect(62, (Placed("lung_opacity", "right", "lower", "severe"),))
@@ -117,9 +114,6 @@ def test_vessels_inside_ground_glass_are_no_consolidation():
     assert _finding(detection, "consolidation").presence is Presence.NOT_EVALUATED
 
 
-@pytest.mark.xfail(
-    strict=True, reason="a severe ground glass is also called consolidation on the new phantoms: a known fault, cause not found"
-)
 @pytest.mark.slow
 def test_masks_are_handed_on_only_for_what_was_found():
     _, healthy = _detect(2, ())
