@@ -49,8 +49,10 @@ DISPUTED_SHARE = 0.25
 AIRLESS = ("consolidation", "lung_opacity", "atelectasis")
 """Textures of lung that lost air."""
 SHOWN_SHARE = 0.3
-"""Least mean probability of the likeliest of them in a part that counts: vessels and blurred fissures of two real chests read 0.07 to
-0.25, marked infections 0.43 to 0.77."""
+"""Least mean probability of the likeliest of them in a part that counts.
+
+Vessels and blurred fissures of two real chests read 0.07 to 0.25, marked infections 0.43 to 0.77.
+"""
 BESIDE_FLUID_MM, WET_SHARE = 12.0, 0.5
 """Airless lung of which half lies this close to pleural fluid is pressed by it (compressive atelectasis)."""
 COLLAPSED_SHARE = 0.5
