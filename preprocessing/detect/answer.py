@@ -3,7 +3,7 @@
 label + probability + lesion -> Finding
 """
 
-from medomni.types.finding import Evidence, Finding, Laterality, Measurement, Presence
+from medomni.types.finding import Evidence, Finding, Measurement, Presence
 from preprocessing.detect.calibration import presence_of
 from preprocessing.detect.sides import SidedLesion, union_box
 
@@ -48,7 +48,12 @@ def identifier(label: str) -> str:
 
 
 def sided_finding(lesion: SidedLesion, probability: float, is_lower_bound: bool = False) -> Finding:
-    """The finding of one kind of lesion with its volume by side and the slice where each side is largest."""
+    """The finding of one kind of lesion with its volume by side and the slice where each side is largest.
+
+    Absent where no side holds enough of it to be shown, whatever the probability: what cannot be shown is not claimed.
+    """
+    if not lesion.sides:
+        return absent(lesion.label, 0.0)
     presence = presence_of(probability)
     if presence is Presence.ABSENT:
         return absent(lesion.label, round(probability, 3))
@@ -58,7 +63,7 @@ def sided_finding(lesion: SidedLesion, probability: float, is_lower_bound: bool 
         label=lesion.label,
         presence=presence,
         probability=round(probability, 3),
-        laterality=lesion.laterality if lesion.sides else Laterality.UNKNOWN,
+        laterality=lesion.laterality,
         measurements=tuple(
             lesion_volume(
                 VOLUME_NAMES[lesion.label], side, lesion.volume_ml(side), lesion, is_lower_bound, evidence[side].slice_index
