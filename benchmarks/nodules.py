@@ -89,8 +89,8 @@ def main() -> int:
         *scan_rows(inserted),
         *curve_rows(inserted),
         *kind_rows(inserted),
-        diameterrow(inserted),
-        costrow(inserted),
+        diameter_row(inserted),
+        cost_row(inserted),
     ]
     for one in rows:
         sys.stdout.write((json.dumps(one) if given.json else as_line(one)) + "\n")
@@ -217,14 +217,14 @@ def kind_rows(scans: list[Scan]) -> list[dict[str, object]]:
     ]
 
 
-def diameterrow(scans: list[Scan]) -> dict[str, object]:
+def diameter_row(scans: list[Scan]) -> dict[str, object]:
     """Median error of the mean diameter of what was found."""
     errors = [abs(hit.mean_mm - scan.truth[hit.nodule].mean_mm) for scan in scans for hit in scan.hits if hit.nodule is not None]
     median = float(np.median(errors)) if errors else float("inf")
     return at_most(f"median error of the mean diameter, mm (n = {len(errors)})", median, DIAMETER_BAR_MM)
 
 
-def costrow(scans: list[Scan]) -> dict[str, object]:
+def cost_row(scans: list[Scan]) -> dict[str, object]:
     """CPU-seconds of the detector for the dearest scan."""
     return row("CPU-seconds, dearest scan", max(scan.cpu_s for scan in scans), 2.0)
 

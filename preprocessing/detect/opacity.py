@@ -19,7 +19,7 @@ from scipy import ndimage
 from preprocessing.coarse import CoarseVolume
 from preprocessing.detect.case import Case
 from preprocessing.detect.effusion import pleural_fluid
-from preprocessing.detect.nodule import Nodule, shows_nodules
+from preprocessing.detect.nodule import Nodule
 from preprocessing.detect.texture import lung_textures
 from preprocessing.measure.regions import LUNGS
 from preprocessing.morphology import Mask3D, grow, opening
@@ -94,7 +94,7 @@ def opacities(case: Case, nodules: tuple[Nodule, ...]) -> Opacities:
 
 def _shown(case: Case, opacity: Mask3D) -> Mask3D:
     """The parts whose texture is that of ground glass, consolidation or collapse; all where textures are not judged."""
-    textures = case.once(lung_textures) if shows_nodules(case.volume.grid) else None
+    textures = case.once(lung_textures)
     parts, count = ndimage.label(opacity)
     if textures is None or not count:
         return opacity
@@ -121,7 +121,7 @@ def _parted(case: Case, opacity: Mask3D, agreed: Mask3D) -> Opacities:
 
 def _causes(case: Case, parts: Int32[np.ndarray, "z y x"], wanted: Int64[np.ndarray, "n"]) -> Shaped[np.ndarray, "n"]:
     """What each airless part is by its texture; on pleural fluid it is collapse."""
-    textures = case.once(lung_textures) if shows_nodules(case.volume.grid) else None
+    textures = case.once(lung_textures)
     wet = grow(case.once(pleural_fluid), BESIDE_FLUID_MM, case.spacing_mm)
     is_pressed = ndimage.mean(wet, parts, wanted) >= WET_SHARE
     if textures is None:

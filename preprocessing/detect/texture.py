@@ -12,6 +12,7 @@ from scipy import ndimage
 
 from preprocessing.detect.case import Case
 from preprocessing.detect.lung_grid import LungGrid, lung_grid
+from preprocessing.detect.nodule import shows_nodules
 from preprocessing.detect.texture_kinds import BLOCK, DIVISOR, GRID_MM, KINDS
 
 SHOWN = 0.5
@@ -63,8 +64,11 @@ class Textures:
 
 
 def lung_textures(case: Case) -> Textures | None:
-    """Return the textures of the lungs, None when the segmenter found no lung; keep them with ``case.once(lung_textures)``."""
-    grid = case.once(lung_grid)
+    """Return the textures of the lungs; keep them with ``case.once(lung_textures)``.
+
+    None when the segmenter found no lung, or the sampling is too coarse for small things.
+    """
+    grid = case.once(lung_grid) if shows_nodules(case.volume.grid) else None
     if grid is None:
         return None
     from preprocessing.detect.texture_network import probabilities

@@ -23,6 +23,7 @@ from torch.nn.functional import avg_pool3d, binary_cross_entropy_with_logits, in
 from preprocessing.detect.texture_kinds import BLOCK, KINDS
 from preprocessing.detect.texture_network import TextureNetwork
 from preprocessing.detect.texture_samples import LUNG_BIT, Sample, load_sample
+from preprocessing.schedule import share_of_rate
 
 RECIPE = "train_texture.toml"
 SHOWN_SHARE = 0.25
@@ -133,7 +134,7 @@ def train(samples: Path, out: Path, recipe: Recipe, *, is_half: bool = True, las
     decay = torch.optim.swa_utils.get_ema_multi_avg_fn(recipe.average_decay)  # type: ignore[no-untyped-call]
     average = torch.optim.swa_utils.AveragedModel(network, multi_avg_fn=decay)
     optimiser = torch.optim.AdamW(network.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: _rate(step, recipe))
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: share_of_rate(step, recipe.warm_up, recipe.steps))
     parts: dict[str, Any] = {"network": network, "average": average, "optimiser": optimiser, "schedule": schedule}
     first = 0
     if checkpoint.exists():
@@ -179,13 +180,6 @@ def texture_loss(logits: torch.Tensor, truth: torch.Tensor, positive_weights: to
     weight = positive_weights[:, None, None, None]
     each = binary_cross_entropy_with_logits(logits, shows, pos_weight=weight, reduction="none")
     return (each * counts).sum() / (counts.sum() * shows.shape[1]).clamp(min=1)
-
-
-def _rate(step: int, recipe: Recipe) -> float:
-    if step < recipe.warm_up:
-        return (step + 1) / recipe.warm_up
-    done = (step - recipe.warm_up) / max(1, recipe.steps - recipe.warm_up)
-    return float(0.01 + 0.99 * 0.5 * (1 + np.cos(np.pi * min(1.0, done))))
 
 
 def write(network: TextureNetwork, out: Path, facts: dict[str, object]) -> None:

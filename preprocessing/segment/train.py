@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
+from preprocessing.schedule import share_of_rate
 from preprocessing.segment.classes import CHANNELS, CLASSES
 from preprocessing.segment.network import VOXELS, BlockUNet, of_corners
 from preprocessing.segment.training.loss import segmentation_loss
@@ -152,7 +153,9 @@ class _Run:
         decay = torch.optim.swa_utils.get_ema_multi_avg_fn(recipe.average_decay)  # type: ignore[no-untyped-call]
         self.average = torch.optim.swa_utils.AveragedModel(self.network, multi_avg_fn=decay)
         self.optimiser = torch.optim.AdamW(self.network.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
-        self.schedule = torch.optim.lr_scheduler.LambdaLR(self.optimiser, lambda step: _rate(step, recipe))
+        self.schedule = torch.optim.lr_scheduler.LambdaLR(
+            self.optimiser, lambda step: share_of_rate(step, recipe.warm_up, recipe.steps)
+        )
         self.parts: dict[str, Any] = {
             "network": self.network,
             "average": self.average,
@@ -200,14 +203,6 @@ class _Run:
         self.schedule.step()
         self.average.update_parameters(self.network)
         return float(loss.detach())
-
-
-def _rate(step: int, recipe: Recipe) -> float:
-    """Share of the learning rate: a linear start, then a half cosine down to a hundredth."""
-    if step < recipe.warm_up:
-        return (step + 1) / recipe.warm_up
-    done = (step - recipe.warm_up) / max(1, recipe.steps - recipe.warm_up)
-    return float(0.01 + 0.99 * 0.5 * (1 + np.cos(np.pi * min(1.0, done))))
 
 
 def _recompute_activations(network: torch.nn.Module) -> None:
