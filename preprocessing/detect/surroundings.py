@@ -48,9 +48,10 @@ def has_contrast(case: Case) -> bool:
 
 def metal(case: Case) -> Mask3D:
     """Coarse voxels that hold metal inside the body."""
-    peak = case.once(block_maximum)
-    inside = shrink(case.once(body), 4.0, case.spacing_mm)
-    return np.asarray((peak >= METAL_HU) & inside)
+    dense = case.once(block_maximum) >= METAL_HU
+    if not dense.any():
+        return dense
+    return np.asarray(dense & shrink(case.once(body), 4.0, case.spacing_mm))
 
 
 def near_metal(case: Case, mask: Mask3D, reach_mm: float) -> bool:
