@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-DEFAULT_SEGMENTER = "hu-rules"
-"""What segments when no ``--segmenter`` is given; ``medomni-ct`` follows when its scores allow it."""
+DEFAULT_SEGMENTER = "medomni-ct"
+"""What segments when no ``--segmenter`` is given."""
 
 Json = Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress on stderr.")]

@@ -51,7 +51,7 @@ def main() -> int:
     words = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     words.add_argument("--json", action="store_true", help="print rows as JSON")
     words.add_argument("--data", type=Path, default=Path(__file__).parents[2] / "shared" / "data" / "ct")
-    words.add_argument("--segmenter", default="hu-rules")
+    words.add_argument("--segmenter", default="medomni-ct")
     given = words.parse_args()
     tables = sorted(given.data.glob("chest-*.labels.json"))
     if not tables:

@@ -24,7 +24,7 @@ SEGMENTED = (
     *("kidney_right", "kidney_left", "stomach", "pancreas", "gallbladder"),
 )
 """The anatomy that ``medomni-ct`` outlines and a phantom holds; the label of a structure is its place counted from 1."""
-SEGMENTED_LESIONS = ("pleural_effusion", "pericardial_effusion", "lung_opacity", "nodule")
+SEGMENTED_LESIONS = ("pleural_effusion", "pericardial_effusion", "lung_opacity", "nodule", "lymph_node")
 """The lesions that ``medomni-ct`` outlines; their labels follow those of ``SEGMENTED``."""
 _SIDE_WORDS = {"l": "left", "lt": "left", "left": "left", "r": "right", "rt": "right", "right": "right"}
 

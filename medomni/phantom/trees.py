@@ -9,7 +9,7 @@ from medomni.phantom.canvas import Canvas, Field, Path3
 from medomni.types.volume import Mask
 
 MURRAY = 2.7
-"""Exponent of r_parent^m = sum of r_child^m; 2.7 for pulmonary arteries (Mauroy and Bokov, Phys Biol 2010)."""
+"""Exponent of r_parent^m = sum of r_child^m; Murray (1926) derives 3, less makes thinner twigs."""
 _STEP_MM = 11.0
 _THICK_MM = 3.2
 """Branches wider than this are drawn as cones one by one; the many thinner ones together as threads."""

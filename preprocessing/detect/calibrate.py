@@ -17,6 +17,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -37,6 +38,7 @@ from preprocessing.detect.diffuse import shown_ml
 from preprocessing.detect.emphysema import low_percent
 from preprocessing.detect.heart import cardiothoracic_ratio, pericardial_fluid_ml
 from preprocessing.detect.hernia import hernia_ml
+from preprocessing.detect.lung import consolidation_ml, opacity_ml
 from preprocessing.detect.nodes import short_axis_mm
 from preprocessing.detect.nodule import best_logit
 from preprocessing.detect.pleura import fluid_ml
@@ -46,10 +48,13 @@ from preprocessing.detect.texture_network import probabilities
 from preprocessing.detect.texture_samples import LUNG_BIT, load_sample
 from preprocessing.measure.regions import measure
 from preprocessing.measure.scope import scope
+from preprocessing.segment.medomni_ct import MedomniCt
 
 Measure = Callable[[Case], float | None]
 
 MEASURES: dict[str, Measure] = {
+    "lung_opacity": opacity_ml,
+    "consolidation": consolidation_ml,
     "pleural_effusion": fluid_ml,
     "pericardial_effusion": pericardial_fluid_ml,
     "cardiomegaly": cardiothoracic_ratio,
@@ -66,8 +71,8 @@ MEASURES: dict[str, Measure] = {
     **{label: shown_ml(label) for label in DIFFUSE},
 }
 """The raw measure of each finding that has a curve; None where the detector does not answer."""
-KIND_OF = {"hepatic_steatosis": "steatosis"}
-"""The phantom's name of a finding where it differs."""
+KINDS_OF = {"hepatic_steatosis": ("steatosis",), "lung_opacity": ("lung_opacity", "consolidation")}
+"""The phantom's names of a finding where they differ: a consolidation is an opacity."""
 LEAST_CASES = 8
 """A curve is fitted from this many phantoms with and without the finding on."""
 SHRINKAGE = 1e-3
@@ -173,7 +178,8 @@ def fitted(rows: tuple[Row, ...], labels: Sequence[str]) -> dict[str, Curve]:
     """The curves of the table with those of the labels fitted anew where there are cases enough."""
     table = dict(curves())
     for label in labels:
-        known = [(row.measures.get(label), KIND_OF.get(label, label) in row.kinds) for row in rows]
+        kinds = KINDS_OF.get(label, (label,))
+        known = [(row.measures.get(label), any(kind in row.kinds for kind in kinds)) for row in rows]
         pairs = [(value, is_there) for value, is_there in known if value is not None]
         present = sum(is_there for _, is_there in pairs)
         if label in table and min(present, len(pairs) - present) >= LEAST_CASES:
@@ -222,9 +228,13 @@ def _lines(curve: Curve) -> list[str]:
 
 
 def _by_network(phantom: PhantomCase) -> Segmentation:
-    from preprocessing.segment.medomni_ct import MedomniCt
+    return _segmenter().segment(phantom.volume, lambda share: None)
 
-    return MedomniCt().segment(phantom.volume, lambda share: None)
+
+@cache
+def _segmenter() -> MedomniCt:
+    """One for all phantoms: its network is converted at the first."""
+    return MedomniCt()
 
 
 def _negative(value: float | None) -> float | None:

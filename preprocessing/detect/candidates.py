@@ -22,7 +22,7 @@ LEAST_ROUNDNESS = 0.16
 """Least ratio of the smallest to the largest curvature of a peak: 1 for a ball, 0 for a straight vessel."""
 ENOUGH_HU = 110.0
 """More contrast than this makes a candidate no likelier."""
-MOST = (60, 60, 70, 70, 60, 40, 20)
+MOST = (60, 70, 90, 100, 90, 60, 30)
 """Candidates handed on for each radius, strongest first: bounds the cost of the network."""
 COARSER_FROM_MM = 5.0
 """Blobs of this radius and more are looked for on every second voxel."""

@@ -25,6 +25,8 @@ ABOVE_BLOOD_HU = 250.0
 """In enhanced vessels a line must rise this far above the blood."""
 LENGTH_MM, WIDTH_MM2 = 40.0, 40.0
 """A line is this long, and its mean cross-section at most this large (a rib: 80 mm2 and more)."""
+TUBE_HU, TUBE_MM = 150.0, 80.0
+"""A feeding tube in the oesophagus is denser than its wall, thinner than swallowed contrast medium, and at least this long."""
 WALL_MM = 4.0
 """Dense spots this close to the aorta are its calcified wall."""
 WALL_SHARE = 0.5
@@ -67,7 +69,7 @@ def medical_material(case: Case) -> tuple[Finding, ...]:
 
 def find_material(case: Case) -> Material:
     """Metal and lines of a case."""
-    found, lines = case.once(metal), _lines(case)
+    found, lines = case.once(metal), _lines(case) | _tubes(case)
     metal_mm3 = _fine_mm3(case, found)
     return Material(found, lines, metal_mm3, _length_mm(lines, case.spacing_mm))
 
@@ -93,9 +95,16 @@ def _lines(case: Case) -> Mask3D:
     return np.asarray(keep[parts])
 
 
-def _is_line(part: Mask3D, case: Case) -> bool:
+def _tubes(case: Case) -> Mask3D:
+    """Lines that run down the oesophagus."""
+    parts, _ = ndimage.label((case.once(block_maximum) >= TUBE_HU) & case.mask("esophagus"), np.ones((3, 3, 3)))
+    boxes = enumerate(ndimage.find_objects(parts), start=1)
+    return np.isin(parts, [label for label, box in boxes if _is_line(parts[box] == label, case, TUBE_MM)])
+
+
+def _is_line(part: Mask3D, case: Case, least_mm: float = LENGTH_MM) -> bool:
     length_mm = _length_mm(part, case.spacing_mm)
-    return length_mm >= LENGTH_MM and case.millilitres(part) * 1000.0 / length_mm <= WIDTH_MM2
+    return length_mm >= least_mm and case.millilitres(part) * 1000.0 / length_mm <= WIDTH_MM2
 
 
 def _length_mm(mask: Mask3D, spacing_mm: tuple[float, float, float]) -> float:

@@ -28,7 +28,7 @@ from preprocessing.detect.lesion_findings import segmented_lesions
 from preprocessing.detect.lung import lung_findings
 from preprocessing.detect.lung_measures import lung_measures, organ_measures
 from preprocessing.detect.masks import CONSOLIDATION, LESIONS, OPACITY, find_lesions
-from preprocessing.detect.nodes import mediastinal_lump
+from preprocessing.detect.nodes import enlarged_node
 from preprocessing.detect.nodule_findings import lung_nodules
 from preprocessing.detect.pleura import pleural_effusion
 from preprocessing.detect.spine import bone_density
@@ -44,7 +44,7 @@ DETECTORS: tuple[Detector, ...] = (
     diffuse_findings,
     pleural_effusion,
     segmented_lesions,
-    mediastinal_lump,
+    enlarged_node,
     hiatal_hernia,
     cardiomegaly,
     pericardial_effusion,

@@ -53,13 +53,19 @@ def hiatal_hernia(case: Case) -> tuple[Finding, ...]:
 
 
 def herniated(case: Case) -> Mask3D:
-    """Stomach, gas and soft tissue wider than an oesophagus in the space behind the heart."""
+    """Stomach, or what is wider than an oesophagus, in the space behind the heart.
+
+    A segmenter that knows the stomach says what is oesophagus; without one gas and soft tissue are taken for it.
+    """
     room = _behind_heart(case)
+    if case.segmentation.has("stomach"):
+        stomach = case.mask("stomach")
+        return np.asarray(room & (stomach | opening(stomach | case.mask("esophagus"), GULLET_MM, case.spacing_mm)))
     hu = case.coarse.hu
     hollow = room & (hu < GAS_HU)
     soft = room & (case.smooth_hu > SOFT_HU[0]) & (case.smooth_hu < SOFT_HU[1])
     wide = opening(soft | ndimage.binary_fill_holes(hollow), GULLET_MM, case.spacing_mm)
-    return np.asarray(room & (case.mask("stomach") | wide))
+    return np.asarray(room & wide)
 
 
 def _behind_heart(case: Case) -> Mask3D:

@@ -1,8 +1,6 @@
-"""Case -> opacity and consolidation of the lungs, each with side, zone, size, slice and the probability of its rule.
+"""Case -> opacity and consolidation of the lungs, each with side, zone, size, slice and probability.
 
-A rule's probability rises with the measured size and is 0.5 at the size named below; it says how far the measure lies from
-the rule's threshold and is not calibrated on patients. The ladder of ``findings.toml`` turns it into present, uncertain or
-absent.
+A consolidation is an opacity too: the first finding is about both and says how much of it is ground glass.
 """
 
 import numpy as np
@@ -11,16 +9,13 @@ from medomni.types.finding import Finding, Measurement, Presence
 from medomni.types.region import Region
 from medomni.types.segmentation import Segmentation
 from preprocessing.detect.answer import lesion_volume, not_evaluated, sided_finding
+from preprocessing.detect.calibration import calibrated
 from preprocessing.detect.case import Case
 from preprocessing.detect.lung_lesions import lung_lesions
 from preprocessing.detect.masks import CONSOLIDATION, OPACITY, find_lesions, is_fine_enough
 from preprocessing.detect.sides import SidedLesion, by_side
 from preprocessing.measure.regions import LUNG_PARTS, lungs_by_side, total
 
-OPACITY_HALF_ML = 1.0
-"""Opacity volume at probability 0.5: hilar and motion artefacts that pass the mask rules measured 0 mL on clean real CT."""
-CONSOLIDATION_HALF_ML = 4.0
-"""Consolidation volume at probability 0.5: vessels inside an opacity measure 2 to 3 mL."""
 VESSEL_SHARE = 0.05
 """Share of a wide opacity that is vessels as dense as a consolidation (2 to 5 % in phantoms of pure ground glass)."""
 SPLIT_ML = 2.0
@@ -39,19 +34,31 @@ def lung_findings(case: Case) -> tuple[Finding, ...]:
     if not is_fine_enough(segmentation.grid):
         coarse = (not_evaluated(label, "resolution_too_low") for label in ("lung_opacity", "consolidation"))
         return tuple(coarse)
-    lesions, agreed_ml = case.once(find_lesions), case.once(lung_lesions).opacities.agreed_ml
+    lesions = case.once(find_lesions)
     opacity = by_side("lung_opacity", np.isin(lesions, (OPACITY, CONSOLIDATION)), segmentation, regions)
     consolidation = by_side("consolidation", lesions == CONSOLIDATION, segmentation, regions)
-    wide = sided_finding(opacity, _rising(agreed_ml, OPACITY_HALF_ML))
+    wide = sided_finding(opacity, calibrated("lung_opacity", opacity_ml(case) or 0.0))
     return (
         _with_places(wide, opacity, consolidation, regions, segmentation),
-        _consolidation(consolidation, opacity.total_ml),
+        _consolidation(consolidation, calibrated("consolidation", consolidation_ml(case) or 0.0)),
     )
 
 
-def _rising(size: float, half: float) -> float:
-    """Probability of a rule: 0 at size 0, 0.5 at ``half``, towards 1 beyond."""
-    return size / (size + half)
+def opacity_ml(case: Case) -> float | None:
+    """Volume of opacity, less of it where only one of segmenter and density sees it; None out of scope."""
+    return case.once(lung_lesions).opacities.agreed_ml if _is_in_scope(case) else None
+
+
+def consolidation_ml(case: Case) -> float | None:
+    """Volume of consolidation beyond what the vessels of a wide opacity make up; None out of scope."""
+    if not _is_in_scope(case):
+        return None
+    found = case.once(lung_lesions).opacities
+    return max(0.0, case.millilitres(found.consolidation) - VESSEL_SHARE * case.millilitres(found.opacity))
+
+
+def _is_in_scope(case: Case) -> bool:
+    return "lungs" in case.coverage.evaluated and is_fine_enough(case.segmentation.grid)
 
 
 def _with_places(
@@ -97,10 +104,9 @@ def _is_whole(segmentation: Segmentation, side: str) -> bool:
     return bool(max(areas[0], areas[-1]) <= CUT_SHARE * areas.max())
 
 
-def _consolidation(lesion: SidedLesion, opacity_ml: float) -> Finding:
+def _consolidation(lesion: SidedLesion, probability: float) -> Finding:
     """Consolidation, its inner part at least; never absent, because the lung mask may have left out a whole lobe."""
-    half_ml = max(CONSOLIDATION_HALF_ML, VESSEL_SHARE * opacity_ml)
-    finding = sided_finding(lesion, _rising(lesion.total_ml, half_ml), is_lower_bound=True)
+    finding = sided_finding(lesion, probability, is_lower_bound=True)
     if finding.presence is not Presence.ABSENT:
         return finding
     return not_evaluated(finding.label, "not_excluded")

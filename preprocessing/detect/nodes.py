@@ -1,7 +1,8 @@
-"""Case -> possible enlarged mediastinal nodes: free lumps of soft tissue between the lungs that no known structure explains.
+"""Case -> possible enlarged lymph nodes: those that the segmenter outlines, or else free lumps of soft tissue between the lungs.
 
-Veins, thymus and thyroid are not segmented and look alike without contrast medium, so a lump is a possible node at most and
-none found leaves the question open. A segmenter that knows lymph nodes answers in ``lesion_findings.py`` instead.
+A lump is soft tissue that no known structure explains. Veins, thymus and thyroid are not segmented and look alike without
+contrast medium, so a lump is a possible node at most. None found leaves the question open either way: ``medomni-ct`` learned
+nodes on phantoms. A segmenter that outlines nodes as anatomy answers in ``lesion_findings.py`` instead.
 """
 
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from preprocessing.detect.surroundings import has_contrast
 from preprocessing.measure.regions import LUNGS
 from preprocessing.morphology import Mask3D, grow, opening
 
-LABEL = "lymphadenopathy"
+LABEL, NODE = "lymphadenopathy", "lymph_node"
 SOFT_HU = (5.0, 110.0)
 """Smoothed CT number of a node without contrast medium: 30 to 50 HU, with partial volume in fat and calcium."""
 RADIUS_MM = 5.0
@@ -47,25 +48,37 @@ class Lump:
 
 def short_axis_mm(case: Case) -> float | None:
     """Short axis of the largest lump, 0 without one; None where the structures to tell it from are not known."""
-    if not case.has("airway") or not case.has("heart") or not case.has("aorta"):
+    if case.knows_lesion(NODE):
+        lump = case.once(largest_node)
+    elif case.has("airway") and case.has("heart") and case.has("aorta"):
+        lump = case.once(largest_lump)
+    else:
         return None
-    lump = case.once(largest_lump)
     return 0.0 if lump is None else lump.short_mm
 
 
-def mediastinal_lump(case: Case) -> tuple[Finding, ...]:
+def enlarged_node(case: Case) -> tuple[Finding, ...]:
     """A possible enlarged node; never absent."""
-    if "mediastinum" not in case.coverage.evaluated or case.segmentation.has("lymph_node"):
+    if "mediastinum" not in case.coverage.evaluated or case.segmentation.has(NODE):
         return ()
     short_mm = short_axis_mm(case)
     if short_mm is None:
         return (not_evaluated(LABEL, "not_segmented"),)
-    lump = case.once(largest_lump)
-    if lump is None or case.once(has_contrast):
+    is_outlined = case.knows_lesion(NODE)
+    lump = case.once(largest_node if is_outlined else largest_lump)
+    if lump is None or (case.once(has_contrast) and not is_outlined):
         return (not_evaluated(LABEL, "not_excluded"),)
-    figures = (Measurement(name="short_diameter", value=short_mm, unit="mm", structure="lymph_node"),)
-    finding = judged(LABEL, calibrated(LABEL, short_mm), evidence(case, lump.mask, "lymph_node"), figures)
+    figures = (Measurement(name="short_diameter", value=short_mm, unit="mm", structure=NODE),)
+    finding = judged(LABEL, calibrated(LABEL, short_mm), evidence(case, lump.mask, NODE), figures)
     return (not_evaluated(LABEL, "not_excluded") if finding.presence is Presence.ABSENT else finding,)
+
+
+def largest_node(case: Case) -> Lump | None:
+    """The node of the segmenter with the largest short axis; None when there is none."""
+    parts, _ = ndimage.label(case.lesion_mask(NODE))
+    boxes = enumerate(ndimage.find_objects(parts), start=1)
+    nodes = [Lump(parts == label, _short_mm(parts[box] == label, case)) for label, box in boxes]
+    return max(nodes, key=lambda node: node.short_mm, default=None)
 
 
 def largest_lump(case: Case) -> Lump | None:

@@ -3,7 +3,7 @@
     real CT and healthy phantoms, nodules put into them -> patches -> network -> model.safetensors, metadata.json
 
 FOLDER of ``--data`` holds the archives of the real series that the recipe names; one that is missing is an error, because the
-card lists what the weights were trained on. About ten CPU-minutes on one core.
+card lists what the weights were trained on. About forty CPU-minutes on one core.
 """
 
 import argparse
@@ -11,7 +11,7 @@ import json
 import sys
 import tomllib
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
@@ -24,9 +24,10 @@ from medomni.types.volume import Volume
 from preprocessing.assemble import read_packed, read_volume
 from preprocessing.detect.nodule_network import NoduleNetwork
 from preprocessing.detect.nodule_samples import Samples, found_samples, inserted_samples, joined, pneumonia_samples, thicker
+from preprocessing.recipe import recipe_of
 from preprocessing.segment.hu_rules import HuRules
 
-RECIPE, PLACES = "train_nodule.toml", "train_nodule_places.toml"
+PLACES = "train_nodule_places.toml"
 
 
 @dataclass(frozen=True)
@@ -72,9 +73,7 @@ def main() -> int:
 
 def read_recipe(path: Path | None) -> Recipe:
     """The recipe of a file, the shipped one without."""
-    text = path.read_text("utf-8") if path else files("preprocessing.detect").joinpath(RECIPE).read_text("utf-8")
-    table = tomllib.loads(text)
-    return Recipe(**{field.name: table[field.name] for field in fields(Recipe)})
+    return recipe_of(Recipe, "preprocessing.detect", "train_nodule.toml", path)
 
 
 def make_samples(data: Path, recipe: Recipe) -> Samples:

@@ -10,9 +10,7 @@ import argparse
 import json
 import sys
 import time
-import tomllib
-from dataclasses import dataclass, fields
-from importlib.resources import files
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +21,8 @@ from torch.nn.functional import avg_pool3d, binary_cross_entropy_with_logits, in
 from preprocessing.detect.texture_kinds import BLOCK, KINDS
 from preprocessing.detect.texture_network import TextureNetwork
 from preprocessing.detect.texture_samples import LUNG_BIT, Sample, load_sample
-from preprocessing.schedule import share_of_rate
+from preprocessing.recipe import recipe_of, share_of_rate
 
-RECIPE = "train_texture.toml"
 SHOWN_SHARE = 0.25
 """A block shows a disease when this share of it does."""
 
@@ -50,9 +47,7 @@ class Recipe:
 
 def read_recipe(path: Path | None) -> Recipe:
     """The recipe of a file, the shipped one without."""
-    text = path.read_text("utf-8") if path else files("preprocessing.detect").joinpath(RECIPE).read_text("utf-8")
-    table = tomllib.loads(text)
-    return Recipe(**{field.name: table[field.name] for field in fields(Recipe)})
+    return recipe_of(Recipe, "preprocessing.detect", "train_texture.toml", path)
 
 
 class Patches(torch.utils.data.Dataset[tuple[torch.Tensor, torch.Tensor]]):

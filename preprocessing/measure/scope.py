@@ -15,7 +15,7 @@ from preprocessing.measure.regions import LUNGS, lung_ml, measure
 from preprocessing.segment.hu_rules import HuRules
 
 SIDE_RATIO = (0.6, 1.8)
-"""Right to left lung volume; about 1.2 in health (Crapo 1982); beyond this one side is collapsed, resected or not all found."""
+"""Right to left lung volume, somewhat above 1 in health; beyond this one side is collapsed, resected or not all found."""
 ABDOMINAL = frozenset(("liver", "gallbladder", "spleen", "pancreas", "kidneys", "adrenals", "stomach_and_bowel"))
 UNNAMED = {"chest": ABDOMINAL, "abdomen": frozenset(("upper_abdomen",)), "chest_abdomen": frozenset(("upper_abdomen",))}
 """Organs that a draft of the region does not name: in a chest "upper abdomen" stands for the abdominal ones."""

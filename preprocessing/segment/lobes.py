@@ -17,7 +17,7 @@ from preprocessing.segment.plausible import LOBES, LabelMap, odd_lobe_parts
 BODY, BONE = len(SEGMENTED) + 1, len(SEGMENTED) + 2
 """Labels that the density rules add to the anatomy: other tissue of the body, and bone besides vertebrae and ribs."""
 ANATOMY = {**dict(enumerate(SEGMENTED, start=1)), BODY: "body", BONE: "bone"}
-LESIONS = dict(enumerate(("lung_opacity", "nodule", "pleural_effusion", "pericardial_effusion"), start=1))
+LESIONS = dict(enumerate(("lung_opacity", "nodule", "pleural_effusion", "pericardial_effusion", "lymph_node"), start=1))
 HOLLOW = tuple(LABELS[name] for name in ("airway", "esophagus", "stomach"))
 """Structures that may hold gas of their own."""
 

@@ -8,9 +8,7 @@ import argparse
 import functools
 import sys
 import time
-import tomllib
 from dataclasses import dataclass, fields
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +16,14 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from preprocessing.schedule import share_of_rate
+from preprocessing.recipe import recipe_of, share_of_rate
 from preprocessing.segment.classes import CHANNELS, CLASSES
 from preprocessing.segment.network import VOXELS, BlockUNet, of_corners
 from preprocessing.segment.training.loss import segmentation_loss
 from preprocessing.segment.training.samples import Case, draw_patch, load_case
 
+UNLIKELY = -3.0
+"""Score with which a new class begins."""
 LARGEST_GRADIENT = 5.0
 """Norm at which gradients are cut: single patches with few labels give outliers."""
 
@@ -57,9 +57,7 @@ class Recipe:
 
 def read_recipe(path: Path | None) -> Recipe:
     """Read a recipe; None means the shipped one."""
-    source = path or files("preprocessing.segment.training") / "medomni_ct.toml"
-    table = tomllib.loads(source.read_text(encoding="utf-8"))
-    return Recipe(**{field.name: table[field.name] for field in fields(Recipe)})
+    return recipe_of(Recipe, "preprocessing.segment.training", "medomni_ct.toml", path)
 
 
 class Patches(Dataset[tuple[torch.Tensor, torch.Tensor]]):
@@ -176,8 +174,17 @@ class _Run:
         return int(stored["step"])
 
     def start_from(self, checkpoint: Path) -> None:
-        """Take the averaged weights of another training, or those of a bundle (``model.safetensors``)."""
-        self.network.load_state_dict(averaged_weights(checkpoint))
+        """Take the averaged weights of another training, or those of a bundle (``model.safetensors``).
+
+        Where that one knew fewer classes, the last ones of this network begin unlikely everywhere.
+        """
+        weights, own = averaged_weights(checkpoint), self.network.state_dict()
+        for name, value in weights.items():
+            if len(value) < len(own[name]):
+                lacking = len(own[name]) - len(value)
+                fill = torch.full((lacking, *value.shape[1:]), UNLIKELY if value.ndim == 1 else 0.0)
+                weights[name] = torch.cat([value, fill])
+        self.network.load_state_dict(weights)
 
     def save(self, checkpoint: Path, steps_done: int) -> None:
         """Write everything; an earlier checkpoint stays until the new one is whole."""

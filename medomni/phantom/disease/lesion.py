@@ -15,6 +15,7 @@ STRUCTURES = {
     "pleural_effusion": "pleural_effusion",
     "pericardial_effusion": "pericardial_effusion",
     "lung_nodule": "nodule",
+    "lymphadenopathy": "lymph_node",
 }
 """The lesion of the segmenter that a kind is seen as: airless lung is one class, whatever took the air."""
 

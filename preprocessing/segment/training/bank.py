@@ -32,6 +32,8 @@ FIRST_SEED = 1_000_000
 """Seeds of training phantoms begin here; what is measured uses seeds below (``benchmarks``)."""
 SHAPE = (124, 118, 140)
 """Voxels of a training phantom: 372 x 354 x 420 mm."""
+RARE = {"lymphadenopathy": 0.4, "hiatal_hernia": 0.25}
+"""Share of the phantoms that show what the cohort shows seldom."""
 LEAST_LUNG_MM3 = 50_000.0
 """A lobe with less than 50 mL in view takes no lesion."""
 
@@ -56,8 +58,9 @@ def phantom_case(seed: int) -> Case:
 def _more(rng: np.random.Generator) -> tuple[Placed, ...]:
     """Lesions that the network has a class for, at random, beside the cohort's own."""
     kinds = ("lung_opacity", "consolidation", "pleural_effusion", "pericardial_effusion", "lung_nodule")
-    chosen = rng.permutation(kinds)[: int(rng.choice(4, p=(0.3, 0.4, 0.2, 0.1)))]
-    return tuple(_placed(str(kind), rng) for kind in chosen)
+    chosen = [str(kind) for kind in rng.permutation(kinds)[: int(rng.choice(4, p=(0.3, 0.4, 0.2, 0.1)))]]
+    chosen += [kind for kind, share in RARE.items() if rng.random() < share]
+    return tuple(_placed(kind, rng) for kind in chosen)
 
 
 def _placed(kind: str, rng: np.random.Generator) -> Placed:
@@ -104,7 +107,7 @@ def with_lesions(case: Case, seed: int) -> Case:
 
 
 def _paint_lesions(tissues: np.ndarray, drawn: tuple[Lesion, ...]) -> None:
-    for name in ("pericardial_effusion", "pleural_effusion", "lung_opacity", "nodule"):
+    for name in ("lymph_node", "pericardial_effusion", "pleural_effusion", "lung_opacity", "nodule"):
         for lesion in drawn:
             if lesion.structure == name:
                 tissues[lesion.mask] = LABELS[name]

@@ -24,6 +24,12 @@ LUNGS = (*LOBES_LEFT, *LOBES_RIGHT, t.LUNG_RIGHT, t.LUNG_LEFT)
 _GROWING = ("liver", "spleen", "kidney_right", "kidney_left", "stomach", "pancreas", "gallbladder", "aorta", "heart")
 MOST_SHIFT_HU = 50.0
 """Deviation of the shift of a tissue that has CT numbers, at most: ground glass stays ground glass, fluid stays fluid."""
+LEAST_SHIFT_HU = 7.0
+"""And at least: phantoms of one tissue are more alike than people are."""
+MEAL_SHARE = 0.3
+"""Share of the scans whose stomach is filled with food."""
+BOX_SHARE = 0.12
+"""Share of the patches that show a box cut out of a body."""
 _HOLLOW = (t.BOWEL, LABELS["stomach"])
 _ENHANCING = ("heart", "aorta", "pulmonary_artery", "liver", "spleen", "kidney_right", "kidney_left", "pancreas", "stomach")
 
@@ -193,15 +199,26 @@ def _repaint(hu: Field, tissues: Map, rng: np.random.Generator, *, is_real: bool
     shift = np.zeros(256, np.float32)
     phase = rng.random() * (rng.random() < 0.55)
     for tissue, density in t.DENSITIES.items():
-        shift[tissue] = rng.normal(0, min(MOST_SHIFT_HU, 0.25 * (density.high - density.low)))
+        shift[tissue] = rng.normal(0, np.clip(0.25 * (density.high - density.low), LEAST_SHIFT_HU, MOST_SHIFT_HU))
     for name in _ENHANCING:
         shift[LABELS[name]] += t.DENSITIES[LABELS[name]].contrast * phase * rng.uniform(0.2, 0.8)
     shift[list(LUNGS)] = rng.normal(0, 35)
     moved = ndimage.gaussian_filter(shift[tissues], 0.5 if is_real else 0.4)
     changed = hu + moved * (hu > -1010)
+    if rng.random() < MEAL_SHARE:
+        _feed(changed, tissues, rng)
     if rng.random() < 0.3:
         changed += 8 * _noise(tissues.shape, rng.uniform(3, 12), rng) * (hu > -200)
     return np.asarray(changed, np.float32)
+
+
+def _feed(hu: Field, tissues: Map, rng: np.random.Generator) -> None:
+    """Food in the stomach: lumps of all CT numbers between fat and muscle, with bubbles of gas."""
+    inside = ndimage.binary_erosion(tissues == LABELS["stomach"])
+    lumps, bubbles = (_noise(tissues.shape, rng.uniform(1.2, 4), rng) for _ in range(2))
+    meal = rng.uniform(-60, 90) + rng.uniform(15, 70) * lumps
+    meal[bubbles > rng.uniform(1.2, 3.5)] = rng.uniform(-950, -300)
+    np.copyto(hu, meal.astype(np.float32), where=inside)
 
 
 def _scan(hu: Field, tissues: Map, rng: np.random.Generator, *, is_real: bool) -> Field:
@@ -221,6 +238,8 @@ def _scan(hu: Field, tissues: Map, rng: np.random.Generator, *, is_real: bool) -
         _table(hu, tissues, rng)
     if rng.random() < 0.25:
         _cut_field(hu, tissues, rng)
+    if rng.random() < BOX_SHARE:
+        _cut_box(hu, tissues, rng)
     return np.asarray(hu, np.float32)
 
 
@@ -239,3 +258,13 @@ def _cut_field(hu: Field, tissues: Map, rng: np.random.Generator) -> None:
     outside = (y[:, None] - rng.normal(0, 6)) ** 2 + (x[None] - rng.normal(0, 6)) ** 2 > radius**2
     hu[:, outside] = -1024.0
     tissues[:, outside] = 0
+
+
+def _cut_box(hu: Field, tissues: Map, rng: np.random.Generator) -> None:
+    """Nothing outside a box, as in a CT that was cropped to an organ."""
+    sizes = [max(16, int(n * rng.uniform(0.45, 1.0))) for n in hu.shape]
+    first = [int(rng.integers(0, max(1, n - size + 1))) for n, size in zip(hu.shape, sizes, strict=True)]
+    outside = np.ones(hu.shape, dtype=bool)
+    outside[tuple(slice(a, a + size) for a, size in zip(first, sizes, strict=True))] = False
+    hu[outside] = -1000.0
+    tissues[outside] = 0

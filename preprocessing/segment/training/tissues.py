@@ -1,6 +1,6 @@
 """What a training map is made of: the network's classes, other tissues, and the CT numbers of each.
 
-A map of tissues holds labels 1 to 23 as the network knows them and the numbers below for everything else in the body.
+A map of tissues holds the labels of ``classes.py`` and the numbers below for everything else in the body.
 """
 
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from jaxtyping import UInt8
 
 from preprocessing.segment.classes import LABELS
 
-LUNG_RIGHT, LUNG_LEFT, IGNORE = 24, 25, 255
+LUNG_RIGHT, LUNG_LEFT, IGNORE = 28, 29, 255
 """Lung of an unknown lobe, and voxels that nobody judged: as training targets only."""
 FAT, SKIN_FAT, MUSCLE, SOFT, BOWEL, BONE, DISC, VEIN, ARTERY, FLUID, GAS = range(32, 43)
 
@@ -49,6 +49,7 @@ _OF_CLASS = {
     "pericardial_effusion": Density(-5, 28, 5, 4),
     "lung_opacity": Density(-650, 45, 40, 40),
     "nodule": Density(-100, 60, 30, 10),
+    "lymph_node": Density(25, 48, 40, 6),
 }
 DENSITIES: dict[int, Density] = {
     **{LABELS[name]: density for name, density in _OF_CLASS.items()},

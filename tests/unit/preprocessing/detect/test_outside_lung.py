@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 
+from medomni.anatomy import SEGMENTED_LESIONS
 from medomni.types.finding import Laterality, Presence
 from medomni.types.region import Coverage
 from medomni.types.segmentation import Segmentation
 from medomni.types.volume import Volume
-from preprocessing.detect import abdomen, calcium, devices, heart, pleura, spine
+from preprocessing.detect import abdomen, calcium, devices, heart, hernia, nodes, pleura, spine
 from preprocessing.detect.case import Case
 from preprocessing.measure.regions import measure
 from tests import factories
@@ -15,7 +16,7 @@ from tests import factories
 SPACING = (3.0, 2.0, 2.0)
 ON = factories.grid(shape=(48, 120, 150), spacing_mm=SPACING, origin_mm=(-150.0, -120.0, 0.0))
 EVALUATED = ("lungs", "pleura", "heart", "mediastinum", "great_vessels", "liver", "spleen", "kidneys", "bones", "devices")
-LESIONS = ("pleural_effusion", "pericardial_effusion", "lung_opacity", "nodule")
+LESIONS = SEGMENTED_LESIONS
 
 
 def _box(x, y, z):
@@ -136,6 +137,33 @@ def test_metal_is_medical_material_and_a_plain_chest_has_none():
     assert finding.presence is Presence.PRESENT
     (finding,) = devices.medical_material(_case())
     assert finding.presence is Presence.ABSENT
+
+
+def test_a_feeding_tube_is_a_dense_line_down_the_oesophagus():
+    gullet, tube = _box((-20, -4), (30, 46), (12, 148)), _box((-13, -9), (36, 40), (12, 148))
+    (finding,) = devices.medical_material(_case(((gullet, 35), (tube, 220)), masks={"esophagus": gullet}))
+    assert finding.presence is Presence.PRESENT
+    (swallowed,) = devices.medical_material(_case(((gullet, 220),), masks={"esophagus": gullet}))
+    assert swallowed.presence is Presence.ABSENT
+
+
+def test_the_largest_node_of_the_segmenter_has_its_short_axis_and_none_is_never_absent():
+    large, small = _box((-44, -20), (-34, -12), (100, 124)), _box((30, 36), (-30, -24), (100, 106))
+    (finding,) = nodes.enlarged_node(
+        _case(lesions={"lymph_node": large | small}, masks={"airway": _box((-6, 6), (0, 12), (40, 140))})
+    )
+    assert finding.measurement("short_diameter").value == pytest.approx(22, abs=2)
+    (none,) = nodes.enlarged_node(_case(lesions={}))
+    assert (none.presence, none.reason) == (Presence.NOT_EVALUATED, "not_excluded")
+
+
+def test_stomach_behind_the_heart_is_a_hernia_and_an_oesophagus_is_not():
+    gullet, pouch = _box((-16, 0), (30, 46), (12, 130)), _box((-40, -4), (30, 58), (30, 60))
+    case = _case(((pouch, 20),), masks={"esophagus": gullet, "stomach": pouch})
+    (finding,) = hernia.hiatal_hernia(case)
+    assert finding.presence is Presence.PRESENT
+    without = _case(masks={"esophagus": gullet, "stomach": _box((10, 60), (30, 60), (-1, 9))})
+    assert hernia.hernia_ml(without) == 0.0
 
 
 def test_trabecular_density_is_read_inside_the_bodies():

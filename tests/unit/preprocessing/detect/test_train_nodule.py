@@ -8,7 +8,7 @@ import torch
 
 from preprocessing.detect.nodule_patches import EDGE
 from preprocessing.detect.nodule_samples import Samples, found_samples, joined, thicker
-from preprocessing.detect.train_nodule import PLACES, RECIPE, read_recipe, varied
+from preprocessing.detect.train_nodule import PLACES, read_recipe, varied
 from tests.unit.preprocessing.detect.lungs import ball, lung_case
 
 MOST_KEYS = 30
@@ -19,7 +19,7 @@ def test_shipped_recipe_loads_and_is_short():
     recipe = read_recipe(None)
     assert len(recipe.phantom_seeds) == len(recipe.phantom_findings)
     assert not [name for name in recipe.series if "covid" in name or name.startswith("nodules")]
-    table = tomllib.loads(files("preprocessing.detect").joinpath(RECIPE).read_text("utf-8"))
+    table = tomllib.loads(files("preprocessing.detect").joinpath("train_nodule.toml").read_text("utf-8"))
     assert len(table) <= MOST_KEYS
 
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from medomni.anatomy import SEGMENTED_LESIONS
 from medomni.errors import BadInput, MissingPart
 from medomni.types.volume import Volume
 from preprocessing.measure.regions import LUNG_PARTS, measure
@@ -89,7 +90,7 @@ def test_lesions_lie_beside_anatomy_on_the_same_grid(segmenter):
     assert found.lesions.grid is volume.grid
     assert found.mask(*LUNG_PARTS["right"], *LUNG_PARTS["left"])[opacity & (volume.hu < -500)].all()
     assert not found.has("lung_opacity")
-    assert set(found.lesions.names.values()) == {"lung_opacity", "nodule", "pleural_effusion", "pericardial_effusion"}
+    assert set(found.lesions.names.values()) == set(SEGMENTED_LESIONS)
 
 
 def test_the_network_sees_the_body_alone_in_sizes_it_can_halve(segmenter):

@@ -66,7 +66,10 @@ def test_a_patch_of_the_other_side_in_a_kidney_joins_it():
     assert (count(found, "kidney_right"), count(found, "kidney_left")) == (8**3, 0)
 
 
-@pytest.mark.parametrize(("name", "voxels"), [("nodule", 1), ("ribs", 8), ("vertebrae", 27), ("lung_opacity", 4)])
+@pytest.mark.parametrize(
+    ("name", "voxels"),
+    [("nodule", 1), ("kidney_left", 15), ("lymph_node", 6), ("ribs", 8), ("vertebrae", 27), ("lung_opacity", 4)],
+)
 def test_specks_go(name, voxels):
     labels = label_map(lung_lower_lobe_right=RIGHT)
     labels[10, 10, 10 : 10 + voxels] = LABELS[name]
@@ -118,3 +121,12 @@ def test_the_map_given_is_left_as_it_was():
     before = labels.copy()
     plausible(labels, density())
     assert np.array_equal(labels, before)
+
+
+def test_an_opacity_lies_in_the_lung_not_beside_it():
+    inside, beside = box((10, 14), (10, 14), (8, 12)), box((10, 14), (32, 36), (8, 12))
+    labels = label_map(lung_lower_lobe_right=RIGHT, lung_opacity=[inside, beside])
+    labels[9, 32:36, 8:12] = LABELS["lung_lower_lobe_right"]
+    found = plausible(labels, density(lungs=[RIGHT]))
+    assert count(found, "lung_opacity") == 4**3
+    assert found[12, 12, 10] == LABELS["lung_opacity"]
