@@ -30,7 +30,7 @@ from medomni.phantom.cohort import draw_findings
 from medomni.types.segmentation import Segmentation
 from preprocessing.detect.abdomen import liver_index_hu, spleen_ml, stone_mm
 from preprocessing.detect.calcium import aortic_score, coronary_score
-from preprocessing.detect.calibration import TABLE, Curve, curves
+from preprocessing.detect.calibration import STEEPEST, TABLE, Curve, curves
 from preprocessing.detect.case import Case
 from preprocessing.detect.devices import material_amount
 from preprocessing.detect.diffuse import LABELS as DIFFUSE
@@ -75,6 +75,8 @@ KINDS_OF = {"hepatic_steatosis": ("steatosis",), "lung_opacity": ("lung_opacity"
 """The phantom's names of a finding where they differ: a consolidation is an opacity."""
 LEAST_CASES = 8
 """A curve is fitted from this many phantoms with and without the finding on."""
+ASTRAY = 0.03
+"""Share of phantoms of which a measure says nothing, as segmenter or detector failed wholly: they do not bend a curve."""
 SHRINKAGE = 1e-3
 """Weight of the squared slope: keeps it finite where the scale is short."""
 
@@ -195,12 +197,16 @@ def fit_curve(curve: Curve, pairs: Sequence[tuple[float, bool]], seeds: tuple[in
     centre, spread = float(x.mean()), float(x.std()) or 1.0
     target = np.where(there, (there.sum() + 1) / (there.sum() + 2), 1 / ((~there).sum() + 2))
 
-    def loss(theta: Float64[np.ndarray, "2"]) -> float:
+    def loss(theta: Float64[np.ndarray, "2"], astray: float) -> float:
         exponent = theta[0] * (x - centre) / spread + theta[1]
-        each = np.logaddexp(0.0, exponent) - target * exponent
-        return float(each.mean() + SHRINKAGE * theta[0] ** 2)
+        share = astray + (1 - 2 * astray) / (1 + np.exp(-np.clip(exponent, -STEEPEST, STEEPEST)))
+        each = target * np.log(share) + (1 - target) * np.log(1 - share)
+        return float(SHRINKAGE * theta[0] ** 2 - each.mean())
 
-    steep, offset = minimize(loss, np.array([2.0, 0.0]), method="L-BFGS-B", bounds=((1e-3, None), (None, None))).x
+    theta = np.array([2.0, 0.0])
+    for astray in (1e-9, ASTRAY):  # the second is not convex: begin where the first ends
+        theta = minimize(loss, theta, astray, method="L-BFGS-B", bounds=((1e-3, None), (None, None))).x
+    steep, offset = theta
     middle = centre - offset / steep * spread
     return curve.model_copy(
         update={

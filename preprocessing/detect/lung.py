@@ -18,6 +18,8 @@ from preprocessing.measure.regions import LUNG_PARTS, lungs_by_side, total
 
 VESSEL_SHARE = 0.05
 """Share of a wide opacity that is vessels as dense as a consolidation (2 to 5 % in phantoms of pure ground glass)."""
+CLEAR_BELOW_ML = 1.0
+"""More than this, too little to be called an opacity, keeps the lungs from being called clear."""
 SPLIT_ML = 2.0
 """Consolidation of this volume parts an opacity into consolidation and ground glass; less is its vessels."""
 LOBE_ML, LOBE_SHARE = 1.0, 0.03
@@ -37,11 +39,19 @@ def lung_findings(case: Case) -> tuple[Finding, ...]:
     lesions = case.once(find_lesions)
     opacity = by_side("lung_opacity", np.isin(lesions, (OPACITY, CONSOLIDATION)), segmentation, regions)
     consolidation = by_side("consolidation", lesions == CONSOLIDATION, segmentation, regions)
-    wide = sided_finding(opacity, calibrated("lung_opacity", opacity_ml(case) or 0.0))
     return (
-        _with_places(wide, opacity, consolidation, regions, segmentation),
+        _opacity(case, opacity, consolidation),
         _consolidation(consolidation, calibrated("consolidation", consolidation_ml(case) or 0.0)),
     )
+
+
+def _opacity(case: Case, lesion: SidedLesion, consolidation: SidedLesion) -> Finding:
+    """Opacity with its places; absent only where next to nothing was seen."""
+    volume_ml = opacity_ml(case) or 0.0
+    finding = sided_finding(lesion, calibrated("lung_opacity", volume_ml))
+    if finding.presence is Presence.ABSENT and volume_ml >= CLEAR_BELOW_ML:
+        return not_evaluated(finding.label, "not_excluded")
+    return _with_places(finding, lesion, consolidation, case.regions, case.segmentation)
 
 
 def opacity_ml(case: Case) -> float | None:

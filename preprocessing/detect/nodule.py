@@ -25,8 +25,9 @@ COARSEST_SLICE_MM, COARSEST_PIXEL_MM = 3.1, 1.6
 """Sampling up to which nodules are looked for: beyond it the smallest ones fill less than two voxels."""
 LEAST_LOGIT = 0.5
 """Candidates below this are no more looked at; the calibrated probability is far below *possible* there."""
-SMALLEST_MM, LARGEST_MM = 4.0, 30.0
-"""Mean diameter of what is reported: micronodules are no finding (Fleischner 2017); above 30 mm it is a mass."""
+SMALLEST_MM, SMALLEST_SUBSOLID_MM, LARGEST_MM = 4.0, 5.0, 30.0
+"""Mean diameter of what is reported: micronodules are no finding (Fleischner 2017), faint ones are told from vessels only when
+larger; above 30 mm it is a mass."""
 LEAST_AIR_SHARE = 0.4
 """Least share of aerated lung around a nodule; in pneumonia and at the hilum there is less."""
 LEAST_ROUND, FULLNESS, MOST_STALK = 0.55, (0.45, 1.45), 0.25
@@ -118,7 +119,8 @@ def _kept(
 
 def _is_round(nodule: SizedNodule) -> bool:
     """Whether the size and the shape are those of a nodule and not of a piece of vessel."""
-    is_sized = SMALLEST_MM <= nodule.mean_mm <= LARGEST_MM
+    smallest_mm = SMALLEST_MM if nodule.solid_share >= 0.5 else SMALLEST_SUBSOLID_MM
+    is_sized = smallest_mm <= nodule.mean_mm <= LARGEST_MM
     is_ball = nodule.short_mm >= LEAST_ROUND * nodule.long_mm and FULLNESS[0] <= nodule.fullness <= FULLNESS[1]
     return is_sized and is_ball and (nodule.solid_share < 0.5 or nodule.stalk_share <= MOST_STALK)
 

@@ -33,7 +33,7 @@ LEAST_ML = {
 """Structures of many pieces: smaller ones are specks. A nodule of 6 mm has 0.11 mL."""
 LEAST_ORGAN_ML = {
     **{"heart": 15.0, "liver": 15.0, "spleen": 10.0},
-    **{"kidney_right": 5.0, "kidney_left": 5.0, "pancreas": 5.0, "gallbladder": 1.0},
+    **{"kidney_right": 5.0, "kidney_left": 5.0, "pancreas": 5.0, "gallbladder": 3.0},
 }
 """Less of an organ than this, a tenth of a small one, is a guess at the edge of the view."""
 SOLID = tuple(
