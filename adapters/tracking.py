@@ -29,6 +29,12 @@ _SETUP = {
 stays ours."""
 
 
+def silence() -> None:
+    """Set what MLflow reads at its import; to be called before MONAI is imported too, which imports it."""
+    for name, value in _SETUP.items():
+        os.environ.setdefault(name, value)
+
+
 def log_draft(run: RunRecord, tracking_uri: str) -> str:
     """Return the id of the MLflow run that now holds the record.
 
@@ -85,8 +91,7 @@ def _tags(run: RunRecord) -> dict[str, str]:
 
 
 def _client(tracking_uri: str) -> "MlflowClient":
-    for name, value in _SETUP.items():
-        os.environ.setdefault(name, value)
+    silence()
     if tracking_uri.startswith(_SQLITE):
         Path(tracking_uri.removeprefix(_SQLITE)).parent.mkdir(parents=True, exist_ok=True)
     from mlflow.tracking import MlflowClient

@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+from adapters import tracking
 from medomni import logs, plugins
 from medomni.errors import MissingPart
 from medomni.settings import Settings, load
@@ -29,6 +30,7 @@ def start() -> Settings:
     """
     settings = load(os.environ)
     logs.configure(settings.log_level)
+    tracking.silence()
     return settings
 
 

@@ -14,9 +14,21 @@ install_import_hook(PACKAGES, f"{shapes.__name__}.{shapes.check.__name__}")
 
 
 @pytest.fixture(autouse=True)
-def _own_home(tmp_path_factory, monkeypatch):
+def _own_home(tmp_path_factory, monkeypatch, _networks):
     """Every test has its own user data folder and sees no setting of the person who runs it."""
     for name in tuple(os.environ):
         if name.startswith("MEDOMNI_") and name != "MEDOMNI_DATA":
             monkeypatch.delenv(name)
-    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path_factory.mktemp("data-home")))
+    data_home = tmp_path_factory.mktemp("data-home")
+    (data_home / "medomni").mkdir()
+    (data_home / "medomni" / "cache").symlink_to(_networks)
+    monkeypatch.setenv("XDG_DATA_HOME", str(data_home))
+
+
+@pytest.fixture(scope="session")
+def _networks(tmp_path_factory, worker_id):
+    """Where converted networks are kept: a conversion takes some CPU-seconds, so all tests of all workers share them."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base if worker_id == "master" else base.parent) / "networks"
+    folder.mkdir(exist_ok=True)
+    return folder

@@ -68,7 +68,7 @@ def test_heart_cut_by_the_view_is_not_called_small():
 
 
 def test_pericardial_fluid_has_its_volume_and_thickness():
-    fluid = _box((-50, 58), (20, 32), (20, 100))
+    fluid = _box((-50, 58), (20, 32), (-1, 110))
     case = _case(parts=((fluid, 12),), lesions={"pericardial_effusion": fluid})
     (finding,) = heart.pericardial_effusion(case)
     assert finding.presence is Presence.PRESENT
