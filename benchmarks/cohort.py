@@ -84,7 +84,7 @@ def score_case(task: tuple[int, str]) -> dict:
     from medomni.phantom import draw_findings, make_case
     from medomni.phantom.facts import FINDINGS
     from medomni.types.finding import Presence
-    from preprocessing.detect.calibrate import true_segmentation
+    from preprocessing.detect.calibrate import KINDS_OF, true_segmentation
 
     seed, segmenter = task
     case = make_case(seed, draw_findings(seed))
@@ -94,7 +94,7 @@ def score_case(task: tuple[int, str]) -> dict:
     coverage, _ = stages.scope(case.volume, found, regions)
     findings = stages.detect(case.volume, found, regions, coverage).findings
     truth = {fact.kind for fact in case.facts}
-    truth |= {"lung_opacity"} if "consolidation" in truth else set()
+    truth |= {label for label, kinds in KINDS_OF.items() if truth.intersection(kinds)}
     voxel_ml = float(case.volume.grid.voxel_volumes_ml[0])
     overlaps = {}
     for organ, names in ORGANS.items():

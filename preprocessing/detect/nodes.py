@@ -48,12 +48,9 @@ class Lump:
 
 def short_axis_mm(case: Case) -> float | None:
     """Short axis of the largest lump, 0 without one; None where the structures to tell it from are not known."""
-    if case.knows_lesion(NODE):
-        lump = case.once(largest_node)
-    elif case.has("airway") and case.has("heart") and case.has("aorta"):
-        lump = case.once(largest_lump)
-    else:
+    if not case.knows_lesion(NODE) and not (case.has("airway") and case.has("heart") and case.has("aorta")):
         return None
+    lump = _largest(case)
     return 0.0 if lump is None else lump.short_mm
 
 
@@ -64,13 +61,17 @@ def enlarged_node(case: Case) -> tuple[Finding, ...]:
     short_mm = short_axis_mm(case)
     if short_mm is None:
         return (not_evaluated(LABEL, "not_segmented"),)
-    is_outlined = case.knows_lesion(NODE)
-    lump = case.once(largest_node if is_outlined else largest_lump)
-    if lump is None or (case.once(has_contrast) and not is_outlined):
+    lump = _largest(case)
+    if lump is None or (case.once(has_contrast) and not case.knows_lesion(NODE)):
         return (not_evaluated(LABEL, "not_excluded"),)
     figures = (Measurement(name="short_diameter", value=short_mm, unit="mm", structure=NODE),)
     finding = judged(LABEL, calibrated(LABEL, short_mm), evidence(case, lump.mask, NODE), figures)
     return (not_evaluated(LABEL, "not_excluded") if finding.presence is Presence.ABSENT else finding,)
+
+
+def _largest(case: Case) -> Lump | None:
+    """The largest node of the segmenter, or the largest lump where it does not look for nodes."""
+    return case.once(largest_node if case.knows_lesion(NODE) else largest_lump)
 
 
 def largest_node(case: Case) -> Lump | None:

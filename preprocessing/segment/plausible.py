@@ -47,8 +47,6 @@ LUNG_SHARE = 0.05
 """A separate piece of lung holds at least this share of the largest one."""
 BESIDE_LUNG_VOXELS = 3
 """Pleural fluid lies within 9 mm of lung: pleura and atelectasis lie between."""
-
-
 LEAST_FACING_LUNG = 0.35
 """Least share of the surface of an airless part of lung that faces other lung or pleural fluid.
 
@@ -57,7 +55,8 @@ and a blurred diaphragm that the network took for it, 0.19 to 0.32.
 """
 WHOLE_LOBE_ML = 100.0
 """A part this large may be all of a lobe, with next to no lung left to face."""
-FACES_LUNG = tuple(LABELS[name] for name in ("airway", "nodule", "pleural_effusion"))
+IN_CHEST = (*LOBES, *(LABELS[name] for name in ("airway", "nodule", "pleural_effusion")))
+"""What airless lung faces where it lies in the chest."""
 
 
 def plausible(labels: LabelMap, density: Density) -> LabelMap:
@@ -145,7 +144,7 @@ def _large(pieces: "Pieces", *_: float) -> Bool[np.ndarray, "piece"]:
 
 def _of_size(name: str, choice: "Choice") -> "Choice":
     """The choice among the pieces that are large enough to be the organ at all."""
-    enough = _at_least(LEAST_ORGAN_ML.get(name, 0.0))
+    enough = _at_least(LEAST_ORGAN_ML[name])
     return lambda pieces, middle, voxel_ml: choice(pieces, middle, voxel_ml) & enough(pieces, middle, voxel_ml)
 
 
@@ -174,7 +173,7 @@ def _keep_facing_lung(labels: LabelMap, voxel_ml: float) -> None:
         wide, inner = _widened(pieces.box, 1)
         around, parts = labels[wide], np.zeros(labels[wide].shape, np.int32)
         parts[inner] = pieces.parts
-        is_lung = np.isin(around, (*LOBES, *FACES_LUNG))
+        is_lung = np.isin(around, IN_CHEST)
         for axis in range(3):
             low, high = (tuple(ends if a == axis else slice(None) for a in range(3)) for ends in (slice(-1), slice(1, None)))
             for here, there in ((low, high), (high, low)):
