@@ -100,7 +100,10 @@ def test_coronary_score_is_area_times_weight_over_slices_of_3_mm():
 
 def test_calcified_valve_ring_deep_in_the_heart_is_no_coronary_calcium():
     ring = _box((0, 8), (-24, -16), (56, 64))
-    assert calcium.coronary_score(_case(parts=((ring, 600),))) == 0.0
+    case = _case(parts=((ring, 600),))
+    assert calcium.coronary_score(case) == 0.0
+    (finding,) = calcium.coronary_calcification(case)
+    assert (finding.presence, finding.reason) == (Presence.NOT_EVALUATED, "not_excluded")
 
 
 def test_calcium_is_not_scored_in_enhanced_blood_nor_in_noise():
@@ -164,6 +167,8 @@ def test_stomach_behind_the_heart_is_a_hernia_and_an_oesophagus_is_not():
     assert finding.presence is Presence.PRESENT
     without = _case(masks={"esophagus": gullet, "stomach": _box((10, 60), (30, 60), (-1, 9))})
     assert hernia.hernia_ml(without) == 0.0
+    (finding,) = hernia.hiatal_hernia(without)
+    assert (finding.presence, finding.reason) == (Presence.NOT_EVALUATED, "not_excluded")
 
 
 def test_trabecular_density_is_read_inside_the_bodies():
