@@ -1,8 +1,8 @@
 """Case -> hiatal hernia: stomach, or gas and wall too wide for an oesophagus, behind the heart and in front of the spine.
 
 The diaphragm is not segmented. A slice counts as chest where the heart is wide; there the space round the oesophagus holds
-nothing wider than the oesophagus itself. The fundus under the left dome lies further to the left than the aorta. Most hernias of the
-cohort are missed (docs/explanation/what-the-model-saw.md), so a hernia that is not seen is not excluded.
+nothing wider than the oesophagus itself. The fundus under the left dome lies further to the left than the aorta.
+Most hernias of the cohort are missed (docs/explanation/what-the-model-saw.md), so one that is not seen is not excluded.
 """
 
 import numpy as np
