@@ -1,0 +1,200 @@
+"""Gated dynamic cross-modal attention: what of each modality reaches the answers, and how much.
+
+    label queries, tokens of each modality, task -> fused queries, gates, importance
+
+In every layer each stream (the queries and the modalities) looks at each modality. A gate in (0, 1) for each pair weighs what it
+sees: it knows both streams and the task, and learns to close on a modality that contradicts the rest. The importance of the
+modalities, a distribution, follows from the task. Attention is sparse: a narrow score picks the key pairs, only those attend.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from medomni.model.config import LABELS, MODALITIES, TASKS, OmniConfig
+
+ROUTE = 16
+"""Channels of the narrow score that picks the pairs."""
+QUERY = "query"
+STREAMS = (QUERY, *MODALITIES)
+
+
+@dataclass(frozen=True, eq=False)
+class Tokens:
+    """Tokens of one modality: (batch, token, width), mask (batch, token)."""
+
+    tokens: torch.Tensor
+    mask: torch.Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Fused:
+    """What comes out.
+
+    Attributes:
+        queries: (batch, label, width).
+        streams: the tokens of each modality that was there, having seen the others.
+        gates: (batch, layer) for each (stream, modality) pair that was there.
+        importance: (batch, modality), 0 for those that were not there.
+        multiply_adds: of the attention between streams, as done and as dense attention would need.
+    """
+
+    queries: torch.Tensor
+    streams: Mapping[str, Tokens]
+    gates: Mapping[tuple[str, str], torch.Tensor]
+    importance: torch.Tensor
+    multiply_adds: tuple[int, int]
+
+
+class Fusion(nn.Module):
+    """See the module."""
+
+    def __init__(self, config: OmniConfig) -> None:
+        """Build with random weights."""
+        super().__init__()
+        self.kept = config.kept_pairs
+        self.query = nn.Embedding(len(LABELS), config.width)
+        self.task = nn.Embedding(len(TASKS), config.width)
+        self.kind = nn.Embedding(len(MODALITIES), config.width)
+        self.important = nn.Linear(config.width, len(MODALITIES))
+        self.layers = nn.ModuleList(FusionLayer(config) for _ in range(config.fusion_layers))
+        self.norm = nn.LayerNorm(config.width)
+
+    def forward(self, given: Mapping[str, Tokens], task: str, kept: float | None = None) -> Fused:
+        """Fuse the modalities that are there; ``kept`` overrides the share of pairs that attend, 1 is dense."""
+        some = next(iter(given.values())).tokens
+        task_token = self.task.weight[TASKS.index(task)].expand(len(some), -1)
+        importance = self._importance(given, task_token)
+        streams = {name: Tokens(one.tokens + self.kind.weight[MODALITIES.index(name)], one.mask) for name, one in given.items()}
+        labels = self.query.weight.expand(len(some), -1, -1) + task_token[:, None]
+        streams[QUERY] = Tokens(labels, torch.ones(labels.shape[:2], dtype=torch.bool, device=labels.device))
+        gates: dict[tuple[str, str], list[torch.Tensor]] = {}
+        done = dense = 0
+        for layer in self.layers:
+            streams, opened, counted = layer(streams, task_token, importance, self.kept if kept is None else kept)
+            for pair, gate in opened.items():
+                gates.setdefault(pair, []).append(gate)
+            done, dense = done + counted[0], dense + counted[1]
+        queries = self.norm(streams.pop(QUERY).tokens)
+        stacked = {pair: torch.stack(found, dim=1) for pair, found in gates.items()}
+        return Fused(queries, streams, stacked, importance, (done, dense))
+
+    def _importance(self, given: Mapping[str, Tokens], task_token: torch.Tensor) -> torch.Tensor:
+        """A distribution over the modalities that have tokens, from the task alone."""
+        scores = self.important(task_token)
+        there = torch.zeros_like(scores, dtype=torch.bool)
+        for name, one in given.items():
+            there[:, MODALITIES.index(name)] = one.mask.any(dim=1)
+        weights = scores.masked_fill(~there, -1e4).softmax(dim=-1)
+        out: torch.Tensor = weights * there
+        return out
+
+
+class FusionLayer(nn.Module):
+    """Every stream looks at every modality but itself, then at itself."""
+
+    def __init__(self, config: OmniConfig) -> None:
+        super().__init__()
+        width = config.width
+        self.norms = nn.ModuleDict({name: nn.LayerNorm(width) for name in STREAMS})
+        self.looks = nn.ModuleDict({name: Look(config) for name in STREAMS})
+        self.shows = nn.ModuleDict({name: Show(config) for name in MODALITIES})
+        self.gate = nn.Sequential(nn.Linear(3 * width + 1, width), nn.GELU(), nn.Linear(width, 1))
+        self.pair = nn.Parameter(torch.zeros(len(STREAMS), len(MODALITIES)))
+        self.own = nn.ModuleDict({name: _feed_forward(width) for name in STREAMS})
+
+    def forward(
+        self, streams: dict[str, Tokens], task: torch.Tensor, importance: torch.Tensor, kept: float
+    ) -> tuple[dict[str, Tokens], dict[tuple[str, str], torch.Tensor], tuple[int, int]]:
+        """The streams afterwards, the gates (batch,) of each pair, and multiply-adds as done and as dense."""
+        normed = {name: self.norms[name](one.tokens) for name, one in streams.items()}
+        pooled = {name: _mean(normed[name], one.mask) for name, one in streams.items()}
+        there = {name: one.mask.any(dim=1, keepdim=True).to(task.dtype) for name, one in streams.items()}
+        shown = {name: self.shows[name](normed[name]) for name in streams if name != QUERY}
+        out, gates, done, dense = dict[str, Tokens](), dict[tuple[str, str], torch.Tensor](), 0, 0
+        for name, one in streams.items():
+            x = one.tokens
+            for other, offered in shown.items():
+                if other == name:
+                    continue
+                seen, counted = self.looks[name](normed[name], *offered, streams[other].mask, kept)
+                gate = self.opened((name, other), pooled, there, task)
+                weight = gate * (len(MODALITIES) * importance[:, MODALITIES.index(other)]).clamp(max=2.0)
+                x = x + weight[:, None, None] * seen
+                gates[name, other] = gate
+                done, dense = done + counted[0], dense + counted[1]
+            x = x + self.own[name](x)
+            out[name] = Tokens(x, one.mask)
+        return out, gates, (done, dense)
+
+    def opened(
+        self, pair: tuple[str, str], pooled: Mapping[str, torch.Tensor], there: Mapping[str, torch.Tensor], task: torch.Tensor
+    ) -> torch.Tensor:
+        """The gate (batch,) through which a stream sees a modality: from it, from the others, their likeness and the task."""
+        name, other = pair
+        rest = [key for key in pooled if key not in (QUERY, other)]
+        company = sum(((pooled[key] * there[key]) for key in rest), torch.zeros_like(task))
+        company = company / sum((there[key] for key in rest), torch.zeros_like(there[other])).clamp(min=1.0)
+        likeness = nn.functional.cosine_similarity(company, pooled[other], dim=-1)[:, None]
+        score = self.gate(torch.cat([company, pooled[other], task, likeness], dim=-1)).squeeze(-1)
+        return torch.sigmoid(score + self.pair[STREAMS.index(name), MODALITIES.index(other)])
+
+
+class Show(nn.Module):
+    """Keys, values and narrow keys of a modality."""
+
+    def __init__(self, config: OmniConfig) -> None:
+        super().__init__()
+        self.key = nn.Linear(config.width, config.width)
+        self.value = nn.Linear(config.width, config.width)
+        self.route = nn.Linear(config.width, ROUTE)
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Each (batch, token, channel)."""
+        return self.key(x), self.value(x), self.route(x)
+
+
+class Look(nn.Module):
+    """What a stream sees of a modality, over the key pairs that a narrow score picks."""
+
+    def __init__(self, config: OmniConfig) -> None:
+        super().__init__()
+        self.heads = config.heads
+        self.ask = nn.Linear(config.width, config.width)
+        self.route = nn.Linear(config.width, ROUTE)
+        self.out = nn.Linear(config.width, config.width)
+
+    def forward(
+        self, x: torch.Tensor, key: torch.Tensor, value: torch.Tensor, narrow: torch.Tensor, mask: torch.Tensor, kept: float
+    ) -> tuple[torch.Tensor, tuple[int, int]]:
+        """(batch, token, width), and multiply-adds as done and as dense attention would need."""
+        batch, asked, width = x.shape
+        offered = key.shape[1]
+        picked = max(1, math.ceil(kept * offered))
+        routed = self.route(x) @ narrow.transpose(1, 2) / math.sqrt(ROUTE)  # (batch, asked, offered)
+        routed = routed.masked_fill(~mask[:, None], -1e4)
+        scores, where = routed.topk(picked, dim=-1)  # (batch, asked, picked)
+        rows = torch.arange(batch, device=x.device)[:, None, None]
+        each = (self.heads, width // self.heads)
+        keys = key[rows, where].view(batch, asked, picked, *each)
+        values = value[rows, where].view(batch, asked, picked, *each)
+        question = self.ask(x).view(batch, asked, *each)
+        fit = torch.einsum("bahc,bakhc->bahk", question, keys) / math.sqrt(width // self.heads)
+        share = (fit + scores[:, :, None]).softmax(dim=-1) * (scores > -1e3)[:, :, None]
+        seen = torch.einsum("bahk,bakhc->bahc", share, values).flatten(2)
+        full = 2 * batch * asked * offered * width
+        sparse = batch * asked * (offered * ROUTE + 2 * picked * width) if picked < offered else full
+        return self.out(seen), (sparse, full)
+
+
+def _feed_forward(width: int) -> nn.Sequential:
+    return nn.Sequential(nn.LayerNorm(width), nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width, width))
+
+
+def _mean(x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """Mean of the tokens that are there, (batch, width); 0 where there is none."""
+    weight = mask[..., None].to(x.dtype)
+    return (x * weight).sum(dim=1) / weight.sum(dim=1).clamp(min=1.0)

@@ -1,0 +1,117 @@
+r"""The omni model, read top to bottom: a CT, a history and a dictation in; labels, boxes and fused tokens out.
+
+    Scan -> VisionHybrid --\
+    text -> TextEncoder  ----> Fusion -> label queries -> logits, prefix of the decoder
+    sound -> AudioHybrid --/       \-> pooled tokens -> the shared space in which matching pairs lie close
+
+A modality that is not given is never built nor run: ``calls`` counts what ran.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import nn
+
+from medomni.model.audio import AudioHybrid
+from medomni.model.boxes import BoxHead
+from medomni.model.config import LABELS, MODALITIES, OmniConfig
+from medomni.model.fusion import Fused, Fusion, Tokens
+from medomni.model.text import TextEncoder
+from medomni.model.vision import Seen, VisionHybrid
+
+SHARED = 64
+"""Channels of the space in which matching pairs are found."""
+
+
+@dataclass(frozen=True, eq=False)
+class Given:
+    """What is known of a batch of patients; what is None is not there.
+
+    Attributes:
+        seen: what the vision encoder made of the scans.
+        text: ids (batch, word).
+        spectra, frames: log-mel spectra (batch, mel, frame) and how many frames of each are sound.
+    """
+
+    seen: Seen | None = None
+    text: torch.Tensor | None = None
+    spectra: torch.Tensor | None = None
+    frames: torch.Tensor | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """What the model answers.
+
+    Attributes:
+        logits: (batch, label).
+        fused: queries, gates and importance.
+        shared: a unit vector (batch, SHARED) for each modality that was there.
+    """
+
+    logits: torch.Tensor
+    fused: Fused
+    shared: Mapping[str, torch.Tensor] = field(default_factory=dict)
+
+
+class Omni(nn.Module):
+    """The model; ``modalities`` says which encoders are built at all."""
+
+    def __init__(self, config: OmniConfig, modalities: Sequence[str] = MODALITIES) -> None:
+        """Build with random weights."""
+        super().__init__()
+        self.config, self.calls = config, Counter[str]()
+        if "vision" in modalities:
+            self.vision = VisionHybrid(config)
+            self.boxes = BoxHead(config)
+        if "text" in modalities:
+            self.text = TextEncoder(config)
+        if "audio" in modalities:
+            self.audio = AudioHybrid(config)
+        self.fusion = Fusion(config)
+        self.judge = nn.Linear(config.width, 1)
+        self.prior = nn.Parameter(torch.full((len(LABELS),), -1.5))
+        self.share = nn.ModuleDict({name: nn.Linear(config.width, SHARED) for name in MODALITIES})
+        self.warmth = nn.Parameter(torch.tensor(2.3))
+
+    def see(self, codes: torch.Tensor, structures: torch.Tensor) -> Seen:
+        """Run the vision encoder on scans."""
+        self.calls["vision"] += 1
+        seen: Seen = self.vision(codes, structures)
+        return seen
+
+    def forward(self, given: Given, task: str = "label", kept: float | None = None) -> Answer:
+        """Answer from what is given.
+
+        Raises:
+            ValueError: nothing is given.
+        """
+        streams = self.encode(given)
+        if not streams:
+            raise ValueError("nothing is given: no scan, no text, no sound")
+        fused = self.fusion(streams, task, kept)
+        logits = self.judge(fused.queries).squeeze(-1) + self.prior  # (batch, label)
+        if given.seen is not None:
+            logits = logits + given.seen.guess
+        return Answer(logits, fused, {name: self.shared(name, one) for name, one in streams.items()})
+
+    def encode(self, given: Given) -> dict[str, Tokens]:
+        """The tokens of each modality that is there."""
+        streams = {}
+        if given.seen is not None:
+            streams["vision"] = Tokens(given.seen.tokens, given.seen.mask)
+        if given.text is not None:
+            self.calls["text"] += 1
+            streams["text"] = Tokens(*self.text(given.text))
+        if given.spectra is not None and given.frames is not None:
+            self.calls["audio"] += 1
+            streams["audio"] = Tokens(*self.audio(given.spectra, given.frames))
+        return streams
+
+    def shared(self, name: str, one: Tokens) -> torch.Tensor:
+        """One unit vector (batch, SHARED) for each patient."""
+        weight = one.mask[..., None].to(one.tokens.dtype)
+        pooled = (one.tokens * weight).sum(dim=1) / weight.sum(dim=1).clamp(min=1.0)
+        return nn.functional.normalize(self.share[name](pooled), dim=-1)
