@@ -1,8 +1,8 @@
-"""Training samples of the omni model: what was made of a phantom, cut and varied by chance as scanners and segmenters vary.
+"""Training samples of the vision encoder: scans of phantoms with their truth, cut and varied by chance.
 
-    bank file -> Sample -> (crop, noise, blur, faults of the segmentation) -> Example
+    bank file -> Sample -> (cut, noise, blur, faults of the segmentation) -> Example
 
-The bank is written by ``medomni adapt --samples`` (``app/bank.py``); nothing here renders a phantom.
+The bank is written by ``app/bank.py``; nothing here renders a phantom.
 """
 
 import json
@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float32, UInt8
+from jaxtyping import Bool, Float32, Int64, UInt8
 
 from medomni.model.config import LABELS
-from medomni.model.scan import CELL, CELL_MM, GRID_MM, HU_OF_CODE, STRUCTURES, focus, to_codes
+from medomni.model.scan import CELL, GRID_MM, HU_OF_CODE, STRUCTURES, focus, to_codes
 
 LABEL_OF_KIND = {**{label: label for label in LABELS}, "steatosis": "hepatic_steatosis"}
 """The label of each kind of phantom disease; kinds without one are not answered."""
@@ -22,45 +22,51 @@ ALSO = {"consolidation": "lung_opacity"}
 """A consolidation is an opacity."""
 FULL_CELL = 8
 """Voxels of a cell (of 32) from which it holds a lesion; fewer are not judged, unless the lesion has no fuller cell."""
-LEAST_SHARE = 0.35
-"""Share of a lesion in a crop from which its label counts; below, the label of the crop is not judged."""
+BOXES_EACH = 16
+"""Cells of each lesion that say where its box is."""
+Box = tuple[slice, slice, slice]
+
+
+@dataclass(frozen=True, eq=False)
+class Lesion:
+    """A placed disease: its label, its box as low (z, y, x) and high in mm of the scan, and its voxels in each cell."""
+
+    label: str
+    box: Float32[np.ndarray, "6"]
+    voxels: UInt8[np.ndarray, "d h2 w2"]
 
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """One scan and its truth.
-
-    Attributes:
-        codes, structures: see ``medomni.model.scan.Scan``.
-        voxels: for each lesion the number of its voxels in each cell.
-        lesions: kind and box of each (LPS millimetres).
-        start_mm: LPS place of the first voxel.
-        info: everything else that is known of the patient.
-    """
+    """One scan and its truth; ``codes`` and ``structures`` as in ``medomni.model.scan.Scan``, ``info`` all else that is known."""
 
     codes: UInt8[np.ndarray, "z y x"]
     structures: UInt8[np.ndarray, "z h w"]
-    voxels: UInt8[np.ndarray, "lesion d h2 w2"]
-    lesions: tuple[tuple[str, Float32[np.ndarray, "6"]], ...]
+    lesions: tuple[Lesion, ...]
     info: dict[str, Any]
+
+    @property
+    def labels(self) -> Float32[np.ndarray, "label"]:
+        """1 for each label that is true of the scan."""
+        true = {lesion.label for lesion in self.lesions}
+        true |= {ALSO[label] for label in true if label in ALSO}
+        return np.array([label in true for label in LABELS], np.float32)
 
 
 @dataclass(frozen=True, eq=False)
 class Example:
-    """What the vision encoder learns from.
+    """What the near network learns from.
 
     Attributes:
         places: for each label and cell 1 (there), 0 (not there) or 255 (not judged).
-        labels: for each label 1, 0 or -1 (not judged).
-        box_cells: (n, 3) index of cells of lesions; box_labels their label, boxes the six faces in mm of the crop.
+        box_cells, box_labels, boxes: cells of whole lesions, their label, and the lesion's box in mm of the cut-out.
     """
 
     codes: UInt8[np.ndarray, "z y x"]
     structures: UInt8[np.ndarray, "z h w"]
     places: UInt8[np.ndarray, "label d h2 w2"]
-    labels: Float32[np.ndarray, "label"]
-    box_cells: np.ndarray
-    box_labels: np.ndarray
+    box_cells: Int64[np.ndarray, "n 3"]
+    box_labels: Int64[np.ndarray, "n"]
     boxes: Float32[np.ndarray, "n 6"]
 
 
@@ -70,73 +76,71 @@ def load_sample(path: Path) -> Sample:
         codes, structures, voxels = stored["codes"], stored["structures"], stored["occ"]
         info = json.loads(bytes(stored["info"]).decode("utf-8"))
     z, y, x = focus(structures)
-    edge = np.array(info["start_mm"])[::-1] + np.array([0.0, y.start * GRID_MM[1], x.start * GRID_MM[2]]) - np.array(GRID_MM) / 2
+    start = np.array(info["start_mm"])[::-1] + np.array([0.0, y.start * GRID_MM[1], x.start * GRID_MM[2]])
+    edge = start - np.array(GRID_MM) / 2
+    cells = (slice(None), slice(y.start // CELL[1], y.stop // CELL[1]), slice(x.start // CELL[2], x.stop // CELL[2]))
     lesions = []
-    for lesion in info["lesions"]:
-        low, high = (np.array(corner)[::-1] - edge for corner in lesion["box_mm"])
-        lesions.append((lesion["kind"], np.concatenate([low, high]).astype(np.float32)))
-    cut = (slice(None), slice(y.start // CELL[1], y.stop // CELL[1]), slice(x.start // CELL[2], x.stop // CELL[2]))
+    for lesion, inside in zip(info["lesions"], voxels, strict=True):
+        label = LABEL_OF_KIND.get(lesion["kind"])
+        if label is not None:
+            low, high = (np.array(corner)[::-1] - edge for corner in lesion["box_mm"])
+            lesions.append(Lesion(label, np.concatenate([low, high]).astype(np.float32), inside[cells]))
     inner = structures[:, y.start // 2 : y.stop // 2, x.start // 2 : x.stop // 2]
-    return Sample(codes[z, y, x], inner, voxels[(slice(None), *cut)], tuple(lesions), info)
+    return Sample(codes[z, y, x], inner, tuple(lesions), info)
 
 
-def example(sample: Sample, rng: np.random.Generator | None, *, longest: int = 120, boxes_each: int = 24) -> Example:
-    """Cut and vary a sample; without a generator the whole scan as it is.
-
-    Args:
-        sample: of the bank.
-        rng: what is drawn follows from it.
-        longest: slices of a crop.
-        boxes_each: cells of each lesion that say where its box is.
-    """
-    first, last = 0, sample.codes.shape[0]
-    codes, structures = sample.codes, sample.structures
-    if rng is not None:
-        first, last = _part(last, longest, rng)
-        codes = _varied(codes[first:last], rng)
-        structures = _faulty(structures[first:last], rng)
-    voxels = sample.voxels[:, first // CELL[0] : last // CELL[0]]
-    places = np.zeros((len(LABELS), *voxels.shape[1:]), np.uint8)
-    labels = np.zeros(len(LABELS), np.float32)
-    cells, names, boxes = [], [], []
-    pick = rng or np.random.default_rng(0)
-    for (kind, box), whole, part in zip(sample.lesions, sample.voxels, voxels, strict=True):
-        label = LABEL_OF_KIND.get(kind)
-        if label is None:
-            continue
-        full = part >= min(FULL_CELL, max(1, int(whole.max()) // 2))
-        share = float(part.sum()) / max(1, int(whole.sum()))
-        for name in (label, *([ALSO[label]] if label in ALSO else [])):
-            channel = LABELS.index(name)
-            _mark(places[channel], full, part > 0)
-            if full.any():
-                labels[channel] = 1 if share >= LEAST_SHARE or labels[channel] == 1 else -1
-            elif part.any() and labels[channel] == 0:
-                labels[channel] = -1
-        if share >= 0.98 and full.any():
+def cut_out(sample: Sample, centre: Int64[np.ndarray, "3"], size: tuple[int, int, int], rng: np.random.Generator) -> Example:
+    """Cut ``size`` voxels round a cell and vary them by chance; beyond the scan there is air."""
+    cells = [n // step for n, step in zip(size, CELL, strict=True)]
+    first = [int(c) - n // 2 for c, n in zip(centre, cells, strict=True)]
+    box: Box = tuple(slice(f, f + n) for f, n in zip(first, cells, strict=True))  # type: ignore[assignment]
+    codes = _taken(sample.codes, _scaled(box, CELL))
+    structures = _taken(sample.structures, _scaled(box, (2, 2, 2)))
+    places = np.zeros((len(LABELS), *cells), np.uint8)
+    found: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
+    for lesion in sample.lesions:
+        part = _taken(lesion.voxels, box)
+        full = part >= min(FULL_CELL, max(1, int(lesion.voxels.max()) // 2))
+        for name in (lesion.label, *([ALSO[lesion.label]] if lesion.label in ALSO else [])):
+            _mark(places[LABELS.index(name)], full, part > 0)
+        if full.any() and part.sum() >= 0.98 * lesion.voxels.sum():
             where = np.argwhere(full)
-            where = where[pick.permutation(len(where))[:boxes_each]]
-            cells.append(where)
-            names.append(np.full(len(where), LABELS.index(label)))
-            shift = np.array([first * GRID_MM[0], 0, 0] * 2, np.float32)
-            boxes.append(np.repeat((box - shift)[None], len(where), 0))
-    none = np.zeros((0, 3), np.int64), np.zeros(0, np.int64), np.zeros((0, 6), np.float32)
-    joined = (np.concatenate(cells), np.concatenate(names), np.concatenate(boxes)) if cells else none
-    return Example(codes, structures, places, labels, *joined)
+            where = where[rng.permutation(len(where))[:BOXES_EACH]]
+            shift = np.array([f * step * edge for f, step, edge in zip(first, CELL, GRID_MM, strict=True)] * 2, np.float32)
+            found.append((where, np.full(len(where), LABELS.index(lesion.label)), np.repeat((lesion.box - shift)[None], len(where), 0)))
+    none = (np.zeros((0, 3), np.int64), np.zeros(0, np.int64), np.zeros((0, 6), np.float32))
+    where, names, boxes = (np.concatenate(parts) for parts in zip(*found, strict=True)) if found else none
+    return Example(_varied(codes, rng), _faulty(structures, rng), places, where, names, boxes)
+
+
+def centre_of(sample: Sample, label: str | None, rng: np.random.Generator) -> Int64[np.ndarray, "3"]:
+    """A cell of a lesion of that label, moved a little; any cell without one."""
+    shape = np.array([n // step for n, step in zip(sample.codes.shape, CELL, strict=True)])
+    lesions = [lesion for lesion in sample.lesions if lesion.label == label and lesion.voxels.any()]
+    if not lesions:
+        return np.asarray(rng.integers(0, shape))
+    lesion = lesions[int(rng.integers(len(lesions)))]
+    where = np.argwhere(lesion.voxels >= max(1, int(lesion.voxels.max()) // 2))
+    return np.asarray(where[int(rng.integers(len(where)))] + rng.integers(-6, 7, 3))
+
+
+def _scaled(box: Box, step: tuple[int, int, int]) -> Box:
+    return tuple(slice(s.start * n, s.stop * n) for s, n in zip(box, step, strict=True))  # type: ignore[return-value]
+
+
+def _taken(array: UInt8[np.ndarray, "a b c"], box: Box) -> UInt8[np.ndarray, "d e f"]:
+    """The part of an array in a box that may reach beyond it, where it is 0."""
+    out = np.zeros([s.stop - s.start for s in box], array.dtype)
+    inside = [(max(0, s.start), min(n, s.stop)) for s, n in zip(box, array.shape, strict=True)]
+    if all(a < b for a, b in inside):
+        to = tuple(slice(a - s.start, b - s.start) for (a, b), s in zip(inside, box, strict=True))
+        out[to] = array[tuple(slice(a, b) for a, b in inside)]
+    return out
 
 
 def _mark(places: UInt8[np.ndarray, "d h w"], full: Bool[np.ndarray, "d h w"], touched: Bool[np.ndarray, "d h w"]) -> None:
     places[touched & ~full & (places == 0)] = 255
     places[full] = 1
-
-
-def _part(depth: int, longest: int, rng: np.random.Generator) -> tuple[int, int]:
-    """First and last slice of a crop, in whole cells; one in three is the whole scan."""
-    if depth <= longest and rng.random() < 1 / 3:
-        return 0, depth
-    length = min(depth, int(rng.integers(longest // 2, longest + 1))) // CELL[0] * CELL[0]
-    first = int(rng.integers(0, (depth - length) // CELL[0] + 1)) * CELL[0]
-    return first, first + length
 
 
 def _varied(codes: UInt8[np.ndarray, "z y x"], rng: np.random.Generator) -> UInt8[np.ndarray, "z y x"]:
@@ -145,34 +149,29 @@ def _varied(codes: UInt8[np.ndarray, "z y x"], rng: np.random.Generator) -> UInt
     if rng.random() < 0.25:
         hu[:, :, 1:-1] = hu[:, :, 1:-1] * 0.5 + 0.25 * (hu[:, :, 2:] + hu[:, :, :-2])
         hu[:, 1:-1] = hu[:, 1:-1] * 0.5 + 0.25 * (hu[:, 2:] + hu[:, :-2])
-    if rng.random() < 0.2:
+    if rng.random() < 0.15:
         even = hu.shape[0] // 2 * 2
         mean = (hu[0:even:2] + hu[1:even:2]) / 2
         hu[0:even:2], hu[1:even:2] = mean, mean
-    if rng.random() < 0.5:
+    if rng.random() < 0.4:
         noise = rng.standard_normal(hu.shape, dtype=np.float32)
         if rng.random() < 0.5:
             noise[:, :, 1:] = (noise[:, :, 1:] + noise[:, :, :-1]) * 0.7
-        hu += noise * np.float32(rng.uniform(2, 22))
-    hu *= np.float32(rng.uniform(0.97, 1.03))
-    hu += np.float32(rng.uniform(-12, 12))
+        hu += noise * np.float32(rng.uniform(2, 20))
+    hu *= np.float32(rng.uniform(0.98, 1.02))
+    hu += np.float32(rng.uniform(-8, 8))
     return to_codes(hu)
 
 
 def _faulty(structures: UInt8[np.ndarray, "z h w"], rng: np.random.Generator) -> UInt8[np.ndarray, "z h w"]:
     """The map as another segmenter would have it: shifted, without some structures, or not at all."""
-    if rng.random() < 0.06:
+    if rng.random() < 0.05:
         return np.zeros_like(structures)
     out = structures
-    if rng.random() < 0.3:
+    if rng.random() < 0.2:
         out = np.roll(out, tuple(int(k) for k in rng.integers(-1, 2, 3)), axis=(0, 1, 2))
-    if rng.random() < 0.3:
+    if rng.random() < 0.2:
         table = np.arange(len(STRUCTURES) + 1, dtype=np.uint8)
         table[1 + rng.permutation(len(STRUCTURES))[: int(rng.integers(1, 5))]] = 0
         out = table[out]
     return np.ascontiguousarray(out)
-
-
-def cell_volume_ml() -> float:
-    """Volume of a cell."""
-    return CELL_MM[0] * CELL_MM[1] * CELL_MM[2] / 1000.0

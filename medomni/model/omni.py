@@ -19,7 +19,7 @@ from medomni.model.boxes import BoxHead
 from medomni.model.config import LABELS, MODALITIES, OmniConfig
 from medomni.model.fusion import Fused, Fusion, Tokens
 from medomni.model.text import TextEncoder
-from medomni.model.vision import Seen, VisionHybrid
+from medomni.model.vision import Near, Seen, VisionHybrid
 
 SHARED = 64
 """Channels of the space in which matching pairs are found."""
@@ -76,11 +76,11 @@ class Omni(nn.Module):
         self.share = nn.ModuleDict({name: nn.Linear(config.width, SHARED) for name in MODALITIES})
         self.warmth = nn.Parameter(torch.tensor(2.3))
 
-    def see(self, codes: torch.Tensor, structures: torch.Tensor) -> Seen:
+    def see(self, codes: torch.Tensor, structures: torch.Tensor) -> tuple[Seen, Near]:
         """Run the vision encoder on scans."""
         self.calls["vision"] += 1
-        seen: Seen = self.vision(codes, structures)
-        return seen
+        seen, near = self.vision(codes, structures)
+        return seen, near
 
     def forward(self, given: Given, task: str = "label", kept: float | None = None) -> Answer:
         """Answer from what is given.

@@ -1,10 +1,11 @@
 """The vision encoder: a 3D network for what is near, a Transformer for what is far, tokens for regions and for labels.
 
-    codes, structures -> fine (2.5 mm) -> cells (5 mm) -> middle (10 mm) -> coarse (20 mm) -> regions + coarse places attend
-    -> back to cells -> how likely each label is at each cell -> tokens
+    codes, structures -> fine (2.5 mm) -> cells (5 mm) -> middle (10 mm) -> coarse (20 mm) -> back to cells
+        -> how likely each label is at each cell (Near)
+    -> what each structure looks like, where the likeliest cells of each label are, wide places -> attend -> tokens (Seen)
 
-A cell of 5 x 6 x 6 mm is the place for which the network answers. The first layer runs in slabs, so memory stays bounded for
-long scans and the result is the same.
+A cell of 5 x 6 x 6 mm is the place for which the network answers. ``NearNetwork`` judges a place by what lies round it and learns
+from cut-outs; ``FarNetwork`` knows the whole scan and learns from what the first has seen.
 """
 
 import math
@@ -15,7 +16,7 @@ from torch import nn
 
 from medomni.anatomy import LOBES
 from medomni.model.config import LABELS, OmniConfig
-from medomni.model.scan import CELL_MM, HU_OF_CODE, STRUCTURES
+from medomni.model.scan import CELL, CELL_MM, HU_OF_CODE, STRUCTURES
 
 WINDOWS_HU = ((-1000.0, -400.0), (-150.0, 250.0), (100.0, 1300.0))
 """Lung, soft tissue, calcium and metal; each becomes -1 to 1."""
@@ -34,13 +35,57 @@ GROUPS = (
 LEAK = 0.01
 """Slope of the leaky rectifiers below 0."""
 SLAB = 64
-"""Slices of the first layer that are computed at once, even."""
+"""Slices of the first layers that are computed at once, even."""
+OVERLAP = 4
+"""Slices of the neighbours that the first layers see, even."""
 FREQUENCIES = 4
 """Sines and cosines of a place along each axis."""
 LONGEST_MM = 800.0
 """Wave length of the slowest of them."""
 TOP_CELLS = (1, 4, 16, 64)
 """How many of a label's most likely cells are averaged in its evidence."""
+LOW_HU, HIGH_HU = -950.0, 130.0
+"""Air that no tissue surrounds, and calcium: shares of a structure."""
+MEASURES = 9
+"""Numbers that are measured of a structure: volume, extents, mean and deviation of the CT numbers, shares of air and calcium."""
+
+
+@dataclass(frozen=True, eq=False)
+class Near:
+    """What is seen place by place.
+
+    Attributes:
+        cells: (batch, label, z, y, x), logit of each label at each cell.
+        detail: (batch, channel, z, y, x) at the same cells, from which boxes are read.
+        middle: (batch, channel, ...) at 10 mm.
+        coarse: (batch, channel, ...) at 20 mm.
+    """
+
+    cells: torch.Tensor
+    detail: torch.Tensor
+    middle: torch.Tensor
+    coarse: torch.Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Sight:
+    """What the far network reads: small enough to be kept.
+
+    Attributes:
+        regions: (batch, structure, number), what each structure looks like.
+        is_there: (batch, structure).
+        evidence: (batch, label, statistic), means of the highest logits.
+        looks: (batch, label, channel), what the likeliest cells look like.
+        places: (batch, label, 3), where they are, in the box of the scan from -1 to 1 (z, y, x).
+        wide: (batch, channel, z, y, x) at 40 mm.
+    """
+
+    regions: torch.Tensor
+    is_there: torch.Tensor
+    evidence: torch.Tensor
+    looks: torch.Tensor
+    places: torch.Tensor
+    wide: torch.Tensor
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,98 +95,71 @@ class Seen:
     Attributes:
         tokens: (batch, token, width): regions, labels, then the whole scan.
         mask: (batch, token), True where there is something.
-        cells: (batch, label, z, y, x), logit of each label at each cell.
-        detail: (batch, channel, z, y, x), from which boxes are read.
-        evidence: (batch, label, statistic), means of the highest logits.
         guess: (batch, label), logit of each label from the CT alone.
     """
 
     tokens: torch.Tensor
     mask: torch.Tensor
-    cells: torch.Tensor
-    detail: torch.Tensor
-    evidence: torch.Tensor
     guess: torch.Tensor
 
 
-class VisionHybrid(nn.Module):
-    """Scans of shape (batch, z, y, x) as codes, and their structures, to ``Seen``."""
+class NearNetwork(nn.Module):
+    """Scans of shape (batch, z, y, x) as codes, and their structures, to ``Near``."""
 
     def __init__(self, config: OmniConfig) -> None:
         """Build with random weights."""
         super().__init__()
-        c = self.config = config
+        c = config
         self.windows: torch.Tensor
         self.groups: torch.Tensor
         self.register_buffer("windows", _windows(), persistent=False)
         self.register_buffer("groups", _groups(), persistent=False)
         self.fine = nn.Conv3d(4 * len(WINDOWS_HU) + len(GROUPS), c.fine, (1, 3, 3), padding=(0, 1, 1))
-        self.to_cells = nn.Conv3d(c.fine, c.cells, 3, 2, padding=1)
+        self.finer = nn.Conv3d(c.fine, c.fine, 3, padding=1, bias=False)
+        self.fine_norm = nn.BatchNorm3d(c.fine)
+        self.to_cells = Step(c.fine, c.cells)
         self.cell_block = Residual(c.cells)
         self.to_middle = Step(c.cells, c.middle)
         self.middle_blocks = nn.Sequential(Residual(c.middle), Residual(c.middle))
         self.to_coarse = Step(c.middle, c.coarse)
         self.coarse_blocks = nn.Sequential(Residual(c.coarse), Residual(c.coarse))
-        self.of_region = nn.Linear(c.cells + c.middle + 1, c.width)
-        self.region_name = nn.Embedding(len(STRUCTURES), c.width)
-        self.of_coarse = nn.Linear(c.coarse + 6 * FREQUENCIES, c.width)
-        layer = nn.TransformerEncoderLayer(c.width, c.heads, 2 * c.width, 0.0, "gelu", batch_first=True, norm_first=True)
-        self.far = nn.TransformerEncoder(layer, c.global_layers, enable_nested_tensor=False)
-        self.back_to_coarse = nn.Linear(c.width, c.coarse)
         self.back_to_middle = nn.Conv3d(c.coarse, c.middle, 1)
         self.middle_again = Residual(c.middle)
         self.back_to_cells = nn.Conv3d(c.middle, c.cells, 1)
         self.detail = nn.Sequential(
-            nn.Conv3d(2 * c.cells, c.detail, 3, padding=1, bias=False),
-            nn.InstanceNorm3d(c.detail, affine=True),
-            nn.LeakyReLU(LEAK, inplace=True),
+            nn.Conv3d(c.cells, c.detail, 3, padding=1, bias=False), nn.BatchNorm3d(c.detail), nn.LeakyReLU(LEAK, inplace=True)
         )
         self.judge = nn.Conv3d(c.detail, len(LABELS), 1)
         assert self.judge.bias is not None  # noqa: S101  (a convolution with a bias)
         nn.init.constant_(self.judge.bias, -4.0)  # a label is rare at a place
-        self.of_evidence = nn.Linear(c.detail + len(TOP_CELLS), c.width)
-        self.label_name = nn.Embedding(len(LABELS), c.width)
-        self.guess = nn.Linear(2 * c.width, 1)
-        self.whole = nn.Parameter(torch.randn(c.global_tokens, c.width) * 0.02)
-        self.of_whole = nn.MultiheadAttention(c.width, c.heads, batch_first=True)
 
-    def forward(self, codes: torch.Tensor, structures: torch.Tensor) -> Seen:
+    def forward(self, codes: torch.Tensor, structures: torch.Tensor) -> Near:
         """See the class; ``codes`` uint8 (batch, z, y, x), ``structures`` uint8 (batch, z, y / 2, x / 2)."""
         cells = self.cell_block(self.first(codes, structures))  # (batch, channel, z, y, x) of 5 x 6 x 6 mm
         middle = self.middle_blocks(self.to_middle(cells))
         coarse = self.coarse_blocks(self.to_coarse(middle))
-        shares, is_there = region_shares(structures, cells.shape[2:])
-        regions = self.regions(cells, middle, shares)  # (batch, structure, width)
-        pairs = [min(2, count) for count in coarse.shape[2:]]
-        wide = nn.functional.avg_pool3d(coarse, pairs, ceil_mode=True)  # places of 40 mm
-        places = self.of_coarse(torch.cat([wide, positions(wide)], dim=1).flatten(2).transpose(1, 2))
-        known = torch.cat([is_there, torch.ones(places.shape[:2], dtype=torch.bool, device=places.device)], dim=1)
-        far = self.far(torch.cat([regions, places], dim=1), src_key_padding_mask=~known)
-        regions, places = far.split([regions.shape[1], places.shape[1]], dim=1)
-        wide = self.back_to_coarse(places).transpose(1, 2).reshape(wide.shape)
-        coarse = coarse + resized(wide, coarse)
-        middle = self.middle_again(middle + resized(self.back_to_middle(coarse), middle))
-        detail = self.detail(torch.cat([cells, resized(self.back_to_cells(middle), cells)], dim=1))
-        logits = self.judge(detail)  # (batch, label, z, y, x)
-        evidence, labels = self.labels(logits, detail)
-        whole, _ = self.of_whole(self.whole.expand(len(codes), -1, -1), far, far, key_padding_mask=~known, need_weights=False)
-        tokens = torch.cat([regions, labels, whole], dim=1)
-        always = torch.ones(len(codes), labels.shape[1] + whole.shape[1], dtype=torch.bool, device=tokens.device)
-        around, _ = self.of_whole(labels, far, far, key_padding_mask=~known, need_weights=False)
-        guess = self.guess(torch.cat([labels, around], dim=-1)).squeeze(-1)
-        return Seen(tokens, torch.cat([is_there, always], dim=1), logits, detail, evidence, guess)
+        again = self.middle_again(middle + resized(self.back_to_middle(coarse), middle))
+        detail = self.detail(cells + resized(self.back_to_cells(again), cells))
+        return Near(self.judge(detail), detail, again, coarse)
 
     def first(self, codes: torch.Tensor, structures: torch.Tensor) -> torch.Tensor:
-        """Cells of shape (batch, channel, z, y, x), computed slab by slab with one slice of overlap."""
-        parts = []
+        """Cells of shape (batch, channel, z, y, x), computed slab by slab, with the neighbouring slices that they see."""
         depth = codes.shape[1]
+        if depth <= SLAB or self.training:
+            return self.slab(codes, structures)
+        parts = []
         for start in range(0, depth, SLAB):
-            low, high = max(0, start - 2), min(depth, start + SLAB + 2)
-            fine = _leaky(self.fine(self.view(codes[:, low:high], structures[:, low:high])))
-            slab = _leaky(self.to_cells(fine))
-            first = (start - low) // 2
-            parts.append(slab[:, :, first : first + (min(start + SLAB, depth) - start) // 2])
-        return torch.cat(parts, dim=2) if len(parts) > 1 else parts[0]
+            stop = min(start + SLAB, depth)
+            low, high = max(0, start - OVERLAP), min(depth, stop + OVERLAP)
+            slab = self.slab(codes[:, low:high], structures[:, low:high])
+            parts.append(slab[:, :, (start - low) // 2 : (stop - low + 1) // 2])
+        return torch.cat(parts, dim=2)
+
+    def slab(self, codes: torch.Tensor, structures: torch.Tensor) -> torch.Tensor:
+        """The first layers over some slices."""
+        fine = _leaky(self.fine(self.view(codes, structures)))
+        out: torch.Tensor = self.to_cells(_leaky(self.fine_norm(self.finer(fine))))
+        return out
 
     def view(self, codes: torch.Tensor, structures: torch.Tensor) -> torch.Tensor:
         """Windowed CT numbers of the four voxels of each block and the structure it lies in: (batch, channel, z, h, w)."""
@@ -150,27 +168,110 @@ class VisionHybrid(nn.Module):
         inside = nn.functional.embedding(structures.int(), self.groups)
         return torch.cat([*corners, inside], dim=-1).permute(0, 4, 1, 2, 3)
 
-    def regions(self, cells: torch.Tensor, middle: torch.Tensor, shares: torch.Tensor) -> torch.Tensor:
-        """One token for each structure: the mean of what is seen inside it, and its size."""
-        volume = shares.sum(dim=(2, 3, 4))  # (batch, structure), in cells
-        near = torch.einsum("brzyx,bczyx->brc", shares, cells) / volume.clamp(min=0.5)[..., None]
-        wide = nn.functional.interpolate(shares, size=middle.shape[2:], mode="area")
-        total = wide.sum(dim=(2, 3, 4)).clamp(min=0.05)[..., None]
-        around = torch.einsum("brzyx,bczyx->brc", wide, middle) / total
-        size = torch.log1p(volume)[..., None] / 5.0
-        tokens: torch.Tensor = self.of_region(torch.cat([near, around, size], dim=-1)) + self.region_name.weight
-        return tokens
 
-    def labels(self, logits: torch.Tensor, detail: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Evidence (batch, label, statistic) and one token for each label: what its most likely cells look like."""
-        flat = logits.flatten(2)
-        most = min(max(TOP_CELLS), flat.shape[2])
-        top, where = flat.topk(most, dim=2)
-        evidence = torch.stack([top[..., :count].mean(dim=-1) for count in TOP_CELLS], dim=-1)
-        chosen = detail.flatten(2)[:, None].expand(-1, flat.shape[1], -1, -1)
-        chosen = chosen.gather(3, where[:, :, None].expand(-1, -1, detail.shape[1], -1))  # (batch, label, channel, cell)
-        look = (chosen * top.softmax(dim=-1)[:, :, None]).sum(dim=-1)
-        return evidence, self.of_evidence(torch.cat([look, evidence / 4.0], dim=-1)) + self.label_name.weight
+class FarNetwork(nn.Module):
+    """``Sight`` to ``Seen``: structures, labels and wide places attend to each other."""
+
+    def __init__(self, config: OmniConfig) -> None:
+        """Build with random weights."""
+        super().__init__()
+        c = config
+        self.of_region = nn.Linear(c.detail + c.middle + MEASURES, c.width)
+        self.region_name = nn.Embedding(len(STRUCTURES), c.width)
+        self.of_label = nn.Linear(c.detail + len(TOP_CELLS) + 3, c.width)
+        self.label_name = nn.Embedding(len(LABELS), c.width)
+        self.of_wide = nn.Linear(c.coarse + 6 * FREQUENCIES, c.width)
+        self.whole = nn.Parameter(torch.randn(c.global_tokens, c.width) * 0.02)
+        layer = nn.TransformerEncoderLayer(c.width, c.heads, 2 * c.width, 0.1, "gelu", batch_first=True, norm_first=True)
+        self.attend = nn.TransformerEncoder(layer, c.global_layers, enable_nested_tensor=False)
+        self.norm = nn.LayerNorm(c.width)
+        self.guess = nn.Linear(c.width, 1)
+        self.from_evidence = nn.Linear(len(TOP_CELLS), 1)
+        self.prior = nn.Parameter(torch.full((len(LABELS),), -1.5))
+
+    def forward(self, sight: Sight) -> Seen:
+        """See the class."""
+        regions = self.of_region(sight.regions) + self.region_name.weight
+        labels = self.of_label(torch.cat([sight.looks, sight.evidence / 4.0, sight.places], dim=-1)) + self.label_name.weight
+        wide = self.of_wide(torch.cat([sight.wide, positions(sight.wide)], dim=1).flatten(2).transpose(1, 2))
+        whole = self.whole.expand(len(regions), -1, -1)
+        sizes = [regions.shape[1], labels.shape[1], whole.shape[1], wide.shape[1]]
+        always = torch.ones(len(regions), sum(sizes[1:]), dtype=torch.bool, device=regions.device)
+        known = torch.cat([sight.is_there, always], dim=1)
+        out = self.norm(self.attend(torch.cat([regions, labels, whole, wide], dim=1), src_key_padding_mask=~known))
+        tokens, _ = out.split([sum(sizes[:3]), sizes[3]], dim=1)
+        own = tokens[:, sizes[0] : sizes[0] + sizes[1]]
+        guess = (self.guess(own) + self.from_evidence(sight.evidence / 4.0)).squeeze(-1) + self.prior
+        return Seen(tokens, known[:, : tokens.shape[1]], guess)
+
+
+class VisionHybrid(nn.Module):
+    """Scans of shape (batch, z, y, x) as codes, and their structures, to ``Seen`` and ``Near``."""
+
+    def __init__(self, config: OmniConfig) -> None:
+        """Build with random weights."""
+        super().__init__()
+        self.near = NearNetwork(config)
+        self.far = FarNetwork(config)
+
+    def forward(self, codes: torch.Tensor, structures: torch.Tensor) -> tuple[Seen, Near]:
+        """See the class."""
+        near = self.near(codes, structures)
+        return self.far(sight_of(near, codes, structures)), near
+
+
+def sight_of(near: Near, codes: torch.Tensor, structures: torch.Tensor) -> Sight:
+    """What the far network reads of a scan."""
+    shares, is_there = region_shares(structures, near.cells.shape[2:])
+    volume = shares.sum(dim=(2, 3, 4))  # (batch, structure), in cells
+    look = torch.einsum("brzyx,bczyx->brc", shares, near.detail) / volume.clamp(min=0.1)[..., None]
+    wide_shares = nn.functional.interpolate(shares, size=near.middle.shape[2:], mode="area")
+    total = wide_shares.sum(dim=(2, 3, 4)).clamp(min=0.01)[..., None]
+    around = torch.einsum("brzyx,bczyx->brc", wide_shares, near.middle) / total
+    regions = torch.cat([look, around, measured(shares, volume, codes, structures)], dim=-1) * is_there[..., None]
+    evidence, looks, places = likeliest(near)
+    pairs = [min(2, count) for count in near.coarse.shape[2:]]
+    wide = nn.functional.avg_pool3d(near.coarse, pairs, ceil_mode=True)  # places of 40 mm
+    return Sight(regions, is_there, evidence, looks, places, wide)
+
+
+def measured(shares: torch.Tensor, volume: torch.Tensor, codes: torch.Tensor, structures: torch.Tensor) -> torch.Tensor:
+    """(batch, structure, MEASURES): log volume, extent along each axis, CT numbers and what is air or calcium in it."""
+    extents = []
+    filled = shares > 0.25
+    for axis, edge in enumerate(CELL_MM):
+        others = [k for k in (2, 3, 4) if k != axis + 2]
+        extents.append(filled.any(dim=others[1]).any(dim=others[0]).sum(dim=-1).float() * edge / 200.0)
+    hu = torch.from_numpy(HU_OF_CODE).to(codes.device)[codes[:, :, ::2, ::2].int()]  # one voxel of each block
+    numbers = []
+    for one, label in zip(hu, structures, strict=True):
+        flat, owner = one.flatten(), label.flatten().long()
+        soft = flat.clamp(-1000.0, 400.0) / 400.0
+        columns = torch.stack(
+            [torch.ones_like(flat), soft, soft * soft, (flat < LOW_HU).float(), (flat > HIGH_HU).float()], dim=1
+        )
+        sums = torch.zeros(len(STRUCTURES) + 1, 5, device=flat.device).index_add_(0, owner, columns)[1:]
+        mean = sums[:, 1:] / sums[:, :1].clamp(min=1.0)
+        deviation = (mean[:, 1] - mean[:, 0] ** 2).clamp(min=0.0).sqrt()
+        calcium = torch.log1p(sums[:, 4]) / 5.0
+        numbers.append(torch.stack([mean[:, 0], deviation, mean[:, 2], mean[:, 3], calcium], dim=1))
+    size = torch.log1p(volume)[..., None] / 5.0
+    return torch.cat([size, torch.stack(extents, dim=-1), torch.stack(numbers)], dim=-1)
+
+
+def likeliest(near: Near) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Evidence of each label, what its likeliest cells look like, and where they are; see ``Sight``."""
+    flat, shape = near.cells.flatten(2), near.cells.shape[2:]
+    most = min(max(TOP_CELLS), flat.shape[2])
+    top, where = flat.topk(most, dim=2)
+    evidence = torch.stack([top[..., :count].mean(dim=-1) for count in TOP_CELLS], dim=-1)
+    weight = top.softmax(dim=-1)
+    chosen = near.detail.flatten(2).transpose(1, 2)  # (batch, cell, channel)
+    rows = torch.arange(len(flat), device=flat.device)[:, None, None]
+    looks = (chosen[rows, where] * weight[..., None]).sum(dim=2)
+    z, y, x = where // (shape[1] * shape[2]), where // shape[2] % shape[1], where % shape[2]
+    place = torch.stack([index / max(1, count - 1) * 2 - 1 for index, count in zip((z, y, x), shape, strict=True)], dim=-1)
+    return evidence, looks, (place * weight[..., None]).sum(dim=2)
 
 
 def _windows() -> torch.Tensor:
@@ -198,14 +299,11 @@ class Residual(nn.Module):
         super().__init__()
         self.one = nn.Conv3d(channels, channels, 3, padding=1, bias=False)
         self.two = nn.Conv3d(channels, channels, 3, padding=1, bias=False)
-        self.norm_one = nn.InstanceNorm3d(channels, affine=True)
-        self.norm_two = nn.InstanceNorm3d(channels, affine=True)
+        self.norm_one, self.norm_two = nn.BatchNorm3d(channels), nn.BatchNorm3d(channels)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Same shape out as in."""
-        inner = _leaky(self.norm_one(self.one(x)))
-        out: torch.Tensor = _leaky(x + self.norm_two(self.two(inner)))
-        return out
+        return _leaky(x + self.norm_two(self.two(_leaky(self.norm_one(self.one(x))))))
 
 
 class Step(nn.Module):
@@ -214,17 +312,16 @@ class Step(nn.Module):
     def __init__(self, before: int, after: int) -> None:
         super().__init__()
         self.convolution = nn.Conv3d(before, after, 3, 2, padding=1, bias=False)
-        self.norm = nn.InstanceNorm3d(after, affine=True)
+        self.norm = nn.BatchNorm3d(after)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(batch, before, z, y, x) to (batch, after, z / 2, y / 2, x / 2)."""
-        out: torch.Tensor = _leaky(self.norm(self.convolution(x)))
-        return out
+        return _leaky(self.norm(self.convolution(x)))
 
 
 def region_shares(structures: torch.Tensor, cells: torch.Size) -> tuple[torch.Tensor, torch.Tensor]:
     """Share of each cell that each structure fills, (batch, structure, z, y, x), and which structures are there at all."""
-    blocks = [structures[:, k::2, row::2, column::2] for k in (0, 1) for row in (0, 1) for column in (0, 1)]
+    blocks = [structures[:, k :: CELL[0], row::2, column::2] for k in (0, 1) for row in (0, 1) for column in (0, 1)]
     shares = torch.zeros(len(structures), len(STRUCTURES) + 1, *cells, device=structures.device)
     one = torch.full((), 1 / len(blocks), device=structures.device)
     for block in blocks:
@@ -234,7 +331,7 @@ def region_shares(structures: torch.Tensor, cells: torch.Size) -> tuple[torch.Te
 
 
 def positions(x: torch.Tensor) -> torch.Tensor:
-    """Sines and cosines of each place's distance in mm from the middle of the scan: (batch, 6 * FREQUENCIES, z, y, x)."""
+    """Sines and cosines of each wide place's distance in mm from the middle of the scan: (batch, 6 * FREQUENCIES, z, y, x)."""
     waves = []
     step = [8 * edge for edge in CELL_MM]
     for axis, (count, edge) in enumerate(zip(x.shape[2:], step, strict=True)):

@@ -22,24 +22,24 @@ def scan(depth=16, rows=32, columns=48, batch=1):
 
 
 def given(model, batch=1):
-    seen = model.see(*scan(batch=batch))
+    seen, _ = model.see(*scan(batch=batch))
     text = torch.randint(1, 200, (batch, 12))
     spectra = torch.randn(batch, model.config.mels, 160)
     return Given(seen, text, spectra, torch.full((batch,), 160))
 
 
 def test_every_part_of_a_scan_becomes_tokens_of_one_width():
-    seen = VisionHybrid(tiny())(*scan(batch=2))
+    seen, near = VisionHybrid(tiny()).eval()(*scan(batch=2))
     count = len(STRUCTURES) + len(LABELS) + tiny().global_tokens
     assert seen.tokens.shape == (2, count, tiny().width)
     assert seen.mask.shape == (2, count)
-    assert seen.cells.shape == (2, len(LABELS), 8, 8, 12)
+    assert near.cells.shape == (2, len(LABELS), 8, 8, 12)
     assert seen.guess.shape == (2, len(LABELS))
 
 
 @pytest.mark.parametrize("shape", [(10, 4, 4), (200, 8, 8), (10, 340, 344)])
 def test_any_size_is_seen(shape):
-    seen = VisionHybrid(tiny())(*scan(*shape))
+    seen, _ = VisionHybrid(tiny()).eval()(*scan(*shape))
     assert torch.isfinite(seen.tokens).all()
     assert torch.isfinite(seen.guess).all()
 
@@ -47,7 +47,7 @@ def test_any_size_is_seen(shape):
 def test_slabs_change_nothing(monkeypatch):
     from medomni.model import vision
 
-    network, given_scan = VisionHybrid(tiny()).eval(), scan(depth=40)
+    network, given_scan = VisionHybrid(tiny()).near.eval(), scan(depth=40)
     whole = network.first(*given_scan)
     monkeypatch.setattr(vision, "SLAB", 8)
     assert torch.allclose(network.first(*given_scan), whole, atol=1e-5)
@@ -55,7 +55,7 @@ def test_slabs_change_nothing(monkeypatch):
 
 def test_a_scan_without_structures_has_no_region_tokens_and_finite_answers():
     codes, structures = scan()
-    seen = VisionHybrid(tiny())(codes, torch.zeros_like(structures))
+    seen, _ = VisionHybrid(tiny()).eval()(codes, torch.zeros_like(structures))
     assert not seen.mask[:, : len(STRUCTURES)].any()
     assert torch.isfinite(seen.tokens).all()
 
