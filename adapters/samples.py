@@ -107,7 +107,9 @@ def cut_out(sample: Sample, centre: Int64[np.ndarray, "3"], size: tuple[int, int
             where = np.argwhere(full)
             where = where[rng.permutation(len(where))[:BOXES_EACH]]
             shift = np.array([f * step * edge for f, step, edge in zip(first, CELL, GRID_MM, strict=True)] * 2, np.float32)
-            found.append((where, np.full(len(where), LABELS.index(lesion.label)), np.repeat((lesion.box - shift)[None], len(where), 0)))
+            found.append(
+                (where, np.full(len(where), LABELS.index(lesion.label)), np.repeat((lesion.box - shift)[None], len(where), 0))
+            )
     none = (np.zeros((0, 3), np.int64), np.zeros(0, np.int64), np.zeros((0, 6), np.float32))
     where, names, boxes = (np.concatenate(parts) for parts in zip(*found, strict=True)) if found else none
     return Example(_varied(codes, rng), _faulty(structures, rng), places, where, names, boxes)

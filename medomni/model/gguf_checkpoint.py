@@ -1,6 +1,6 @@
 """A language model in a GGUF file -> a folder that transformers, tokenizers and our own decoder read.
 
-    model.gguf -> config.json, model.safetensors (float16), tokenizer.json
+    model.gguf -> config.json, decoder.safetensors (``decoder_weights.py``), tokenizer.json
 
 For the Llama family with a byte-level tokenizer, which SmolLM2 is. GGUF keeps the rows of queries and keys in pairs for its way
 to rotate them; they are put back. Reads numbers and words only; nothing of the file is run.
@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from jaxtyping import Float16, Float32
+from jaxtyping import Float32
 
 from medomni.errors import BadInput, MissingPart
+from medomni.model.decoder_weights import CONFIG, TOKENIZER, save
 
 if TYPE_CHECKING:
     from gguf import GGUFReader
@@ -43,15 +44,13 @@ def convert(gguf_file: Path, out: Path) -> None:
         from gguf import GGUFReader
     except ImportError as error:
         raise MissingPart("GGUF files cannot be read", remedy="pip install gguf", where="gguf") from error
-    from safetensors.numpy import save_file
-
     reader = GGUFReader(gguf_file)
     if _field(reader, "general.architecture") != "llama" or _field(reader, "tokenizer.ggml.model") != "gpt2":
         raise BadInput("the model is no Llama with a byte-level tokenizer", remedy="pull the weights again", where=gguf_file.name)
     config = _config(reader)
-    (out / "config.json").write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
-    save_file(_tensors(reader, config), out / "model.safetensors", {"format": "pt"})
-    _save_tokenizer(reader, out / "tokenizer.json")
+    (out / CONFIG).write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
+    save(out, _tensors(reader, config))
+    _save_tokenizer(reader, out / TOKENIZER)
 
 
 def _field(reader: "GGUFReader", name: str) -> Any:  # noqa: ANN401  (GGUF fields are of any kind)
@@ -83,11 +82,10 @@ def _config(reader: "GGUFReader") -> dict[str, Any]:
         "hidden_act": "silu",
         "attention_bias": False,
         "mlp_bias": False,
-        "torch_dtype": "float16",
     }
 
 
-def _tensors(reader: "GGUFReader", config: dict[str, Any]) -> dict[str, Float16[np.ndarray, "..."]]:
+def _tensors(reader: "GGUFReader", config: dict[str, Any]) -> dict[str, Float32[np.ndarray, "..."]]:
     from gguf.quants import dequantize
 
     tensors = {}
@@ -106,7 +104,7 @@ def _tensors(reader: "GGUFReader", config: dict[str, Any]) -> dict[str, Float16[
             raise BadInput(
                 "the model holds a tensor that is not known", found=stem, remedy="pull the weights again", where="gguf"
             )
-        tensors[f"{name}.weight"] = values.astype(np.float16)
+        tensors[f"{name}.weight"] = values
     return tensors
 
 

@@ -5,7 +5,6 @@ picks Winograd convolutions and takes the winning class inside its graph. The gr
 each bundle and kept in a cache folder by digest; from then on neither torch nor MONAI is imported.
 """
 
-import sys
 import tempfile
 import warnings
 from collections.abc import Mapping
@@ -13,12 +12,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from jaxtyping import Float32, UInt8
 
+from medomni.model.runtime import import_openvino, openvino
 from preprocessing.segment.monai_bundle import MonaiBundle
 
 if TYPE_CHECKING:
@@ -27,8 +26,6 @@ if TYPE_CHECKING:
 MOST_DIFFERING = 1e-3
 """Share of voxels that may get another label from OpenVINO than from torch; 1e-5 to 8e-5 were measured on untrained networks,
 whose scores lie closer together than those of a trained one."""
-NEVER_SENT = ("openvino_telemetry",)
-"""Packages that would report the use of OpenVINO over the network when it is imported: kept from being imported."""
 
 
 class Runtime(Protocol):
@@ -52,8 +49,8 @@ def open_runtime(bundle: MonaiBundle, threads: int, cache: Path | None) -> Runti
         threads: CPU threads of one pass.
         cache: folder that keeps converted networks; None converts anew.
     """
-    openvino = _import_openvino() if bundle.device == "cpu" else None
-    if openvino is None:
+    found = import_openvino() if bundle.device == "cpu" else None
+    if found is None:
         return TorchRuntime(bundle, threads)
     return OpenVinoRuntime(bundle, threads, cache)
 
@@ -95,16 +92,16 @@ class OpenVinoRuntime:
     @cached_property
     def _compiled(self) -> "CompiledGraph":
         exact = {"INFERENCE_NUM_THREADS": self.threads, "INFERENCE_PRECISION_HINT": "f32"}
-        compiled: CompiledGraph = _openvino().Core().compile_model(self._graph(), "CPU", exact)
+        compiled: CompiledGraph = openvino().Core().compile_model(self._graph(), "CPU", exact)
         return compiled
 
     def _graph(self) -> object:
         """The kept graph, or a new one where there is none that can be read."""
-        version = _openvino().__version__.split("-")[0]
+        version = openvino().__version__.split("-")[0]
         kept = self.cache / f"{self.bundle.digest[:32]}-openvino-{version}.xml" if self.cache else None
         if kept and _is_whole(kept):
             with suppress(RuntimeError):  # not OpenVINO's: made anew below
-                return _openvino().Core().read_model(str(kept))
+                return openvino().Core().read_model(str(kept))
         graph = _convert(self.bundle.network)
         if kept:
             with suppress(OSError):  # a folder that cannot be written costs the next run its second, no more
@@ -134,30 +131,6 @@ def _winner_in_turn(scores: "torch.Tensor") -> "torch.Tensor":
         winner[scores[channel] > best] = channel
         torch.maximum(best, scores[channel], out=best)
     return winner
-
-
-def _openvino() -> ModuleType:
-    """OpenVINO, where ``open_runtime`` found it."""
-    openvino = _import_openvino()
-    if openvino is None:
-        raise RuntimeError("OpenVINO was there and is not any more")
-    return openvino
-
-
-def _import_openvino() -> ModuleType | None:
-    """OpenVINO, kept from reporting its use over the network; None where it is missing or does not load."""
-    hidden = [name for name in NEVER_SENT if name not in sys.modules]
-    for name in hidden:
-        sys.modules[name] = None  # type: ignore[assignment]  # the import system's way to say "not there"
-    try:
-        import openvino
-
-        return openvino if isinstance(openvino, ModuleType) else None
-    except (ImportError, OSError):
-        return None
-    finally:
-        for name in hidden:
-            sys.modules.pop(name, None)
 
 
 def _convert(network: "torch.nn.Module") -> object:
@@ -194,6 +167,6 @@ def _keep(graph: object, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent) as scratch:
         made = Path(scratch) / path.name
-        _openvino().save_model(graph, str(made), compress_to_fp16=False)
+        openvino().save_model(graph, str(made), compress_to_fp16=False)
         for suffix in (".bin", ".xml"):
             made.with_suffix(suffix).replace(path.with_suffix(suffix))

