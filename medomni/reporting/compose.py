@@ -68,7 +68,7 @@ def compose(
 
 def _findings(case: Case) -> tuple[Sentence, ...]:
     """Positives, negatives and measurements of each organ in reading order, then what was not evaluated."""
-    said = [sentence for finding in _clinical(case) for sentence in sentences(case, finding)]
+    said = [sentence for finding in clinical(case) for sentence in sentences(case, finding)]
     said += _negatives(case)
     said += measured.missing_lung(case)
     said += measured.sentences(case)
@@ -76,11 +76,12 @@ def _findings(case: Case) -> tuple[Sentence, ...]:
     return (*said, *_not_evaluated(case))
 
 
-def _clinical(case: Case) -> list[Finding]:
+def clinical(case: Case) -> list[Finding]:
+    """The findings of a case that are more than a measurement, most important first."""
     table = vocabulary().labels
     known = [finding for finding in case.findings if finding.label in table]
-    clinical = [finding for finding in known if not table[finding.label].is_measurement_only]
-    return sorted(clinical, key=lambda finding: table[finding.label].order)
+    found = [finding for finding in known if not table[finding.label].is_measurement_only]
+    return sorted(found, key=lambda finding: table[finding.label].order)
 
 
 def _negatives(case: Case) -> list[Sentence]:
@@ -145,11 +146,11 @@ def _nothing(case: Case) -> str:
 
 def _left_out(case: Case) -> list[Finding]:
     """The clinical findings about which the draft says nothing, because nothing looked or its organ was not evaluated."""
-    clinical = _clinical(case)
-    told = {finding.label for finding in (*absent(case), *filter(is_claimed, clinical))}
+    found = clinical(case)
+    told = {finding.label for finding in (*absent(case), *filter(is_claimed, found))}
     return [
         finding
-        for finding in clinical
+        for finding in found
         if finding.presence is Presence.NOT_EVALUATED or (finding.presence is Presence.ABSENT and finding.label not in told)
     ]
 
@@ -175,6 +176,6 @@ def _by_reason(case: Case, named: list[tuple[str, str]]) -> str:
 def _unclaimed(case: Case) -> tuple[Notice, ...]:
     """A notice for each finding whose probability is too low for a sentence, so that it does not vanish in silence."""
     seen = (Presence.PRESENT, Presence.UNCERTAIN)
-    unclaimed = (finding for finding in _clinical(case) if finding.presence in seen and not is_claimed(finding))
+    unclaimed = (finding for finding in clinical(case) if finding.presence in seen and not is_claimed(finding))
     labels = dict.fromkeys(finding.label for finding in unclaimed)
     return tuple(Notice(code="no_claim_made", level=NoticeLevel.INFO, fields={"label": label}) for label in labels)

@@ -25,6 +25,9 @@ _UNIT_MM = {"mm": 1.0, "毫米": 1.0, "cm": 10.0, "厘米": 10.0}
 SIZED = ("lung_nodule", "lymphadenopathy", "hiatal_hernia", "pericardial_effusion", "pleural_effusion", "consolidation")
 """Labels to which a length in their clause belongs."""
 
+SAME = {"consolidation": ("lung_opacity",)}
+"""Labels that a mention of another brings with it: a consolidation is an opacity."""
+
 
 @dataclass(frozen=True)
 class Mention:

@@ -13,6 +13,7 @@ from medomni.reporting.hedge import hedge
 from medomni.reporting.lines import SIDES, Line, lines
 from medomni.reporting.numerals import amount, numeral
 from medomni.reporting.phrases import PhraseBank
+from medomni.reporting.statement import IMAGE, NUMBERS, PLACE, Statement
 from medomni.reporting.vocabulary import LabelEntry, vocabulary
 from medomni.reporting.vocabulary import side as side_of
 from medomni.types.finding import Finding, Laterality, Measurement
@@ -24,10 +25,15 @@ IN_PLACES = ("lungs", "airways")
 
 def sentences(case: Case, finding: Finding) -> tuple[Sentence, ...]:
     """One sentence for each side of a finding that the text claims; none when the probability allows no claim."""
+    return tuple(statement.sentence for statement in statements(case, finding))
+
+
+def statements(case: Case, finding: Finding) -> tuple[Statement, ...]:
+    """The same sentences with what they state apart from their words."""
     step = hedge(finding)
     if step is None:
         return ()
-    return tuple(_sentence(case, line, step) for line in lines(finding, case.grid.is_side_known))
+    return tuple(_statement(case, line, step) for line in lines(finding, case.grid.is_side_known))
 
 
 def headed(words: PhraseBank, label: str, side: Laterality, places: tuple[str, ...], step: str) -> tuple[str, str]:
@@ -123,18 +129,24 @@ def _is_within(case: Case, consolidation: Finding, sides: set[Laterality]) -> bo
     return bool(sides) and bool(own & sides or (own | sides) - set(SIDES))
 
 
-def _sentence(case: Case, line: Line, step: str) -> Sentence:
+def _statement(case: Case, line: Line, step: str) -> Statement:
     words, label = case.words, line.finding.label
     name, where = headed(words, label, line.side, line.places, step)
     zones = _zone_volumes(line)
     if len(zones) > 1:
         where = words.listed([_place(words, place, zones) for place in line.places])
-    return Sentence(
-        text=worded(words, line, name, where, details(words, line), including(case, [line])),
+    told, rest = details(words, line), including(case, [line])
+    sentence = Sentence(
+        text=worded(words, line, name, where, told, rest),
         receipt=line.receipt(),
         finding_ids=(line.finding.id,),
         organ=vocabulary().label(label).organ,
     )
+    slots = {PLACE: where, NUMBERS: words.listed(told, "items") + rest}
+    slots |= {IMAGE: str(line.slice_index + 1)} if line.slice_index is not None else {}
+    is_sided = not where and vocabulary().label(label).is_sided
+    side = line.side if is_sided and line.side in (*SIDES, Laterality.BILATERAL) else Laterality.NONE
+    return Statement(label, step, side, {name: text for name, text in slots.items() if text}, sentence)
 
 
 def _place(words: PhraseBank, place: str, zones: dict[str, Measurement]) -> str:
