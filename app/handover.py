@@ -16,6 +16,7 @@ from medomni.export.fhir import FhirOptions, to_fhir_json
 from medomni.export.html import to_html
 from medomni.export.text import to_text
 from medomni.pipeline import Drafted, Request, overlay
+from medomni.reporting.rewording import Rewording
 from medomni.settings import Settings
 from medomni.types.finding import Presence
 from medomni.types.run import RunNotice, RunRecord
@@ -55,11 +56,20 @@ def record(drafted: Drafted, request: Request, settings: Settings, watch: StageW
         },
         stages=watch.records,
         cpu_seconds=watch.cpu_seconds,
+        wording=_wording(drafted.rewording),
         findings={presence: counts[presence] for presence in Presence},
         notices=tuple(RunNotice(code=notice.code, level=notice.level) for notice in report.notices),
         files={file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in sorted(folder.iterdir())},
         software={"python": platform.python_version()} | {name: version(name) for name in SOFTWARE},
     )
+
+
+def _wording(rewording: Rewording) -> dict[str, int]:
+    """How many sentences were asked of a drafter, kept, and replaced, by reason; empty without a drafter."""
+    if not rewording.asked:
+        return {}
+    replaced = {f"replaced_{reason}": count for reason, count in rewording.replaced.items()}
+    return {"asked": rewording.asked, "kept": rewording.kept, **replaced}
 
 
 def write_run(run: RunRecord, folder: Path) -> None:

@@ -13,7 +13,9 @@ from medomni.errors import MissingPart
 from medomni.settings import Settings, load
 
 if TYPE_CHECKING:
-    from medomni.pipeline import Segmenter, Stages
+    from collections.abc import Callable
+
+    from medomni.pipeline import Drafter, Segmenter, Stages
 
 OWN_SEGMENTER = "medomni-ct"
 DEFAULT_DRAFTER = "template"
@@ -34,17 +36,27 @@ def start() -> Settings:
     return settings
 
 
-def stages(segmenter: str, settings: Settings, *, is_bundle_trusted: bool = False) -> "Stages":
-    """Return the stages of one draft with the chosen segmenter.
+def stages(
+    segmenter: str,
+    settings: Settings,
+    *,
+    drafter: str = DEFAULT_DRAFTER,
+    adapter: Path | None = None,
+    is_bundle_trusted: bool = False,
+) -> "Stages":
+    """Return the stages of one draft with the chosen segmenter and drafter.
 
     Args:
         segmenter: an installed name, or the path of a MONAI bundle folder.
         settings: threads and device of a network.
+        drafter: an installed name; ``template`` words nothing anew.
+        adapter: folder of the adapter that the drafter takes.
         is_bundle_trusted: whether a bundle may load pickled tensors and run the expressions of its own configuration.
 
     Raises:
-        MissingPart: no such segmenter is installed.
-        BadInput: the folder holds no bundle that can be used.
+        MissingPart: no such segmenter or drafter is installed.
+        BadInput: the folder holds no bundle or adapter that can be used.
+        BadSettings: the drafter lacks a setting.
     """
     from medomni.pipeline import Stages
     from preprocessing import assemble, dicom, history, prior
@@ -60,19 +72,25 @@ def stages(segmenter: str, settings: Settings, *, is_bundle_trusted: bool = Fals
         scope=scope.scope,
         detect=findings.detect,
         compare=prior.compare,
+        drafter=_drafter(drafter, adapter, settings),
     )
 
 
-def check_drafter(name: str) -> None:
-    """Accept the drafter that this release has: fixed phrases, filled from measurements.
-
-    Raises:
-        MissingPart: another drafter is asked for.
-    """
-    if name != DEFAULT_DRAFTER:
+def _drafter(name: str, adapter: Path | None, settings: Settings) -> "Drafter | None":
+    """The drafter of a plug-in name; None for fixed phrases alone."""
+    if name == DEFAULT_DRAFTER:
+        check_adapter(adapter)
+        return None
+    offered = plugins.names(plugins.Group.DRAFTERS)
+    if name not in offered:
         raise MissingPart(
-            "no drafter has this name", found=f"installed: {DEFAULT_DRAFTER}", remedy="leave --drafter out", where=name
+            "no drafter has this name",
+            found=f"installed: {', '.join((DEFAULT_DRAFTER, *offered))}",
+            remedy="choose one, or leave --drafter out",
+            where=name,
         )
+    make = cast("Callable[[Settings, Path | None], Drafter]", plugins.load(plugins.Group.DRAFTERS, name))
+    return make(settings, adapter)
 
 
 def check_adapter(folder: Path | None) -> None:

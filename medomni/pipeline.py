@@ -1,32 +1,35 @@
 """The way of one study, from a folder to a reviewed draft; every stage is one function over frozen values.
 
-    source -> Study -> Volume -> Segmentation -> Regions, Coverage -> Findings -> Draft -> Report
+    source -> Study -> Volume -> Segmentation -> Regions, Coverage -> Findings -> Draft -> Draft in other words -> Report
 
 The stages that touch files, pixels and text are handed in (``app/wiring.py`` chooses them); wording and review are the
 core's own. This module knows nothing about DICOM, MONAI or the command line.
 """
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
 from medomni import __version__
+from medomni.errors import MissingPart
 from medomni.reporting.compose import compose
 from medomni.reporting.review import review
+from medomni.reporting.rewording import Rewording, reword
+from medomni.reporting.statement import Statement
 from medomni.types.context import PatientContext
 from medomni.types.finding import Finding
 from medomni.types.notice import Notice
 from medomni.types.provenance import Part, Provenance
 from medomni.types.region import Coverage, Region
-from medomni.types.report import Prior, Report
+from medomni.types.report import Draft, Prior, Report
 from medomni.types.segmentation import Segmentation
 from medomni.types.study import Study
-from medomni.types.volume import Volume
+from medomni.types.volume import Grid, Volume
 
 Progress = Callable[[float], None]
 """Told the share of the running stage that is done, 0 to 1."""
@@ -42,6 +45,28 @@ class Segmenter(Protocol):
 
     def segment(self, volume: Volume, progress: Progress) -> Segmentation:
         """Return one label per voxel on the volume's own grid."""
+        ...
+
+
+class Drafter(Protocol):
+    """Words statements about findings. Entry-point group ``medomni.drafters``; what it writes passes the guard or is replaced."""
+
+    @property
+    def name(self) -> str:
+        """Name a person chooses it by."""
+        ...
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """The model, its adapter and their digests, for the record."""
+        ...
+
+    def word(self, statements: Sequence[Statement], language: str) -> Sequence[str]:
+        """Return a text with slots for each statement, "" where there is none.
+
+        Raises:
+            MissingPart: the model cannot be reached or loaded; the draft keeps its fixed phrases and says so.
+        """
         ...
 
 
@@ -66,6 +91,7 @@ class Stages:
     scope: Callable[[Volume, Segmentation, tuple[Region, ...]], tuple[Coverage, tuple[Notice, ...]]]
     detect: Callable[[Volume, Segmentation, tuple[Region, ...], Coverage], Detection]
     compare: Callable[[Path, Study], tuple[Prior | None, tuple[Notice, ...]]]
+    drafter: Drafter | None = None
 
 
 @dataclass(frozen=True)
@@ -88,6 +114,7 @@ class Drafted:
     lesions: Segmentation
     regions: tuple[Region, ...]
     report: Report
+    rewording: Rewording = field(default_factory=Rewording)
 
 
 class Watch(Protocol):
@@ -130,9 +157,23 @@ def draft_report(request: Request, stages: Stages, watch: Watch) -> Drafted:
             notices=notices,
             language=request.language,
         )
+    with watch.stage("word"):
+        draft, rewording = _worded(draft, volume.grid, stages.drafter)
         draft = draft.model_copy(update={"notices": draft.notices + review(draft)})
-        report = Report(**dict(draft), provenance=_provenance(study, volume, segmentation))
-    return Drafted(study, volume, segmentation, detection.lesions, regions, report)
+        parts = stages.drafter.parts if stages.drafter else ()
+        report = Report(**dict(draft), provenance=_provenance(study, volume, segmentation, parts))
+    return Drafted(study, volume, segmentation, detection.lesions, regions, report, rewording)
+
+
+def _worded(draft: Draft, grid: Grid, drafter: Drafter | None) -> tuple[Draft, Rewording]:
+    """The draft in the drafter's words; in fixed phrases with a warning when the drafter is not to be had."""
+    if drafter is None:
+        return draft, Rewording()
+    try:
+        return reword(draft, grid, drafter.word)
+    except MissingPart:
+        notice = Notice(code="drafter_not_available", fields={"drafter": drafter.name})
+        return draft.model_copy(update={"notices": (*draft.notices, notice)}), Rewording()
 
 
 def overlay(base: Segmentation, lesions: Segmentation) -> Segmentation:
@@ -162,7 +203,7 @@ def study_key(study: Study) -> str:
     return hashlib.sha256(f"medomni/study/{study.identity.study_instance_uid}".encode()).hexdigest()[:32]
 
 
-def _provenance(study: Study, volume: Volume, segmentation: Segmentation) -> Provenance:
+def _provenance(study: Study, volume: Volume, segmentation: Segmentation, more: tuple[Part, ...]) -> Provenance:
     name, _, version = segmentation.segmenter.partition(" ")
     return Provenance(
         study_key=study_key(study),
@@ -170,5 +211,6 @@ def _provenance(study: Study, volume: Volume, segmentation: Segmentation) -> Pro
         parts=(
             Part(role="software", name="medomni", version=__version__),
             Part(role="segmenter", name=name, version=version, digest=segmentation.digest),
+            *more,
         ),
     )

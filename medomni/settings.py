@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field, SecretStr, ValidationError
 
 from medomni.errors import BadSettings
 from medomni.types.codes import Value
@@ -42,6 +42,18 @@ class Settings(Value):
         max_length=255,
         pattern=r"^((urn:[A-Za-z0-9][A-Za-z0-9-]{1,31}:|https?://)[A-Za-z0-9:/?#@!$&'()*+,;=%._~-]+)?$",
         description="URI of the hospital's patient numbers, urn:... or http(s)://...: FHIR then names the patient.",
+    )
+    drafter_url: str = Field(
+        default="",
+        max_length=2048,
+        pattern=r"^(https?://[^\s]+)?$",
+        description="Address of an OpenAI-compatible server for --drafter openai-compatible, for example http://127.0.0.1:8000/v1.",
+    )
+    drafter_model: str = Field(
+        default="", max_length=1024, description="Model of that server, or folder or hub name of a Qwen-Omni model for qwen-omni."
+    )
+    drafter_key: SecretStr = Field(
+        default=SecretStr(""), description="Key that the server of drafter_url asks for; never printed or logged."
     )
 
 

@@ -52,11 +52,9 @@ def draft(
     from medomni.pipeline import Request, draft_report
 
     settings = wiring.start()
-    wiring.check_drafter(drafter)
-    wiring.check_adapter(adapter)
     wiring.check_dictation(dictation)
     request = Request(source=source, history=read_history(history), prior=prior, language=language)
-    stages = wiring.stages(segmenter, settings, is_bundle_trusted=trust_bundle)
+    stages = wiring.stages(segmenter, settings, drafter=drafter, adapter=adapter, is_bundle_trusted=trust_bundle)
     with StageWatch(is_quiet=quiet) as watch, atomic.new_folder(out, replace=force) as folder:
         drafted = draft_report(request, stages, watch)
         release.refuse_unsafe(drafted.report.notices)

@@ -19,7 +19,8 @@ class RunRecord(Value):
     """One run of ``medomni draft``: ``run.json`` and the MLflow run hold exactly this value.
 
     ``settings`` are names and numbers of choices, never paths or texts; ``files`` maps each written file to its sha256;
-    ``findings`` counts them by presence. ``cpu_seconds`` is the CPU time of the whole process, its start and imports
+    ``findings`` counts them by presence; ``wording`` the sentences that a drafter was asked for, those kept, and those that fixed
+    phrases replaced, by reason. ``cpu_seconds`` is the CPU time of the whole process, its start and imports
     included, which no stage holds.
     """
 
@@ -29,6 +30,7 @@ class RunRecord(Value):
     stages: tuple[StageRecord, ...]
     cpu_seconds: float = Field(ge=0)
     findings: dict[Presence, int]
+    wording: dict[str, int] = Field(default_factory=dict)
     notices: tuple[RunNotice, ...] = ()
     files: dict[str, str] = Field(default_factory=dict)
     software: dict[str, str] = Field(default_factory=dict)

@@ -29,7 +29,7 @@ def test_each_stage_takes_what_the_pipeline_gives(stage, arguments):
 
 
 def test_no_stage_is_forgotten():
-    assert {field.name for field in fields(Stages)} == {*ARGUMENTS, "segmenter"}
+    assert {field.name for field in fields(Stages)} == {*ARGUMENTS, "segmenter", "drafter"}
 
 
 @pytest.mark.parametrize("group", plugins.Group)
@@ -55,9 +55,13 @@ def test_folder_that_is_no_bundle_is_bad_input(tmp_path):
 
 
 def test_another_drafter_is_a_missing_part():
-    wiring.check_drafter("template")
-    with pytest.raises(MissingPart, match="template"):
-        wiring.check_drafter("gpt")
+    with pytest.raises(MissingPart, match="template, openai-compatible"):
+        wiring.stages("hu-rules", settings.load({}), drafter="gpt")
+
+
+def test_drafter_without_its_settings_says_which():
+    with pytest.raises(errors.BadSettings, match="MEDOMNI_DRAFTER_URL"):
+        wiring.stages("hu-rules", settings.load({}), drafter="openai-compatible")
 
 
 def test_exit_codes_are_the_documented_ones():

@@ -1,0 +1,96 @@
+"""A drafter behind an OpenAI-compatible server (vLLM, Ollama, llama.cpp): statements out, sentences back, under the same guard.
+
+What is sent is what is stated of each finding: label, certainty, side and the names of slots. No number, no history, no
+identifier and no image leaves this process.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib import error, request
+
+from medomni.errors import BadSettings, MissingPart
+from medomni.model.backends.instructions import answers, instructions, question
+from medomni.model.prompt import TOKENS_EACH, groups
+from medomni.reporting.statement import Statement
+from medomni.settings import Settings
+from medomni.types.provenance import Part
+
+PATIENCE_S = 120.0
+"""Seconds after which a server that does not answer is given up."""
+LARGEST_ANSWER_BYTES = 1 << 20
+NAME = "openai-compatible"
+
+
+@dataclass(frozen=True)
+class OpenAiCompatible:
+    """A model of a server."""
+
+    url: str
+    model: str
+    key: str = field(default="", repr=False)
+    name: str = NAME
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """The model's name; what runs behind a server cannot be digested."""
+        return (Part(role="drafter", name=f"{NAME} {self.model}", version="not known"),)
+
+    def word(self, statements: Sequence[Statement], language: str) -> list[str]:
+        """See ``medomni.pipeline.Drafter``."""
+        if language != "en":
+            return []
+        texts: list[str] = []
+        for part in groups(statements):
+            texts += answers(self._ask(question(part), TOKENS_EACH * len(part)), len(part))
+        return texts
+
+    def _ask(self, text: str, longest: int) -> str:
+        body = {
+            "model": self.model,
+            "messages": [{"role": "system", "content": instructions()}, {"role": "user", "content": text}],
+            "temperature": 0,
+            "seed": 0,
+            "max_tokens": longest,
+            "stream": False,
+        }
+        headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {self.key}"} if self.key else {})
+        asked = request.Request(  # noqa: S310  (the settings allow http and https only)
+            f"{self.url.rstrip('/')}/chat/completions", json.dumps(body).encode(), headers, method="POST"
+        )
+        try:
+            with request.urlopen(asked, timeout=PATIENCE_S) as answer:  # noqa: S310
+                return _content(json.loads(answer.read(LARGEST_ANSWER_BYTES)))
+        except (error.URLError, OSError, ValueError, KeyError, IndexError, TypeError) as found:
+            raise MissingPart(
+                "the drafting server gives no usable answer",
+                found=type(found).__name__,
+                remedy="check MEDOMNI_DRAFTER_URL and MEDOMNI_DRAFTER_MODEL",
+                where=NAME,
+            ) from found
+
+
+def _content(answer: Any) -> str:  # noqa: ANN401  (JSON from outside)
+    content = answer["choices"][0]["message"]["content"]
+    if not isinstance(content, str):
+        raise TypeError("the answer is no text")
+    return content
+
+
+def drafter(settings: Settings, adapter: Path | None) -> OpenAiCompatible:
+    """The drafter that the settings describe.
+
+    Raises:
+        BadSettings: address or model are not set, or an adapter is given, which the server would have to load.
+    """
+    if not settings.drafter_url or not settings.drafter_model:
+        raise BadSettings(
+            "this drafter needs a server and the name of its model",
+            remedy="set MEDOMNI_DRAFTER_URL and MEDOMNI_DRAFTER_MODEL",
+            where=NAME,
+        )
+    if adapter is not None:
+        raise BadSettings("a server loads its own adapters", remedy="leave --adapter out", where=NAME)
+    return OpenAiCompatible(settings.drafter_url, settings.drafter_model, settings.drafter_key.get_secret_value())
