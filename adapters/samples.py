@@ -89,6 +89,13 @@ def load_sample(path: Path) -> Sample:
     return Sample(codes[z, y, x], inner, tuple(lesions), info)
 
 
+def labels_of(path: Path) -> set[str]:
+    """The labels of the lesions in a file of the bank, without its voxels."""
+    with np.load(path) as stored:
+        info = json.loads(bytes(stored["info"]).decode("utf-8"))
+    return {LABEL_OF_KIND[lesion["kind"]] for lesion in info["lesions"] if lesion["kind"] in LABEL_OF_KIND}
+
+
 def cut_out(sample: Sample, centre: Int64[np.ndarray, "3"], size: tuple[int, int, int], rng: np.random.Generator) -> Example:
     """Cut ``size`` voxels round a cell and vary them by chance; beyond the scan there is air."""
     cells = [n // step for n, step in zip(size, CELL, strict=True)]

@@ -19,12 +19,12 @@ import numpy as np
 import torch
 from torch.nn.functional import binary_cross_entropy_with_logits
 
+from medomni.recipe import recipe_of
 from medomni.types.segmentation import Segmentation
 from medomni.types.volume import Volume
 from preprocessing.assemble import read_packed, read_volume
 from preprocessing.detect.nodule_network import NoduleNetwork
 from preprocessing.detect.nodule_samples import Samples, found_samples, inserted_samples, joined, pneumonia_samples, thicker
-from preprocessing.recipe import recipe_of
 from preprocessing.segment.hu_rules import HuRules
 
 PLACES = "train_nodule_places.toml"

@@ -18,10 +18,10 @@ import numpy as np
 import torch
 from torch.nn.functional import avg_pool3d, binary_cross_entropy_with_logits, interpolate
 
+from medomni.recipe import recipe_of, share_of_rate
 from preprocessing.detect.texture_kinds import BLOCK, KINDS
 from preprocessing.detect.texture_network import TextureNetwork
 from preprocessing.detect.texture_samples import LUNG_BIT, Sample, load_sample
-from preprocessing.recipe import recipe_of, share_of_rate
 
 SHOWN_SHARE = 0.25
 """A block shows a disease when this share of it does."""

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from preprocessing.recipe import recipe_of, share_of_rate
+from medomni.recipe import recipe_of, share_of_rate
 from preprocessing.segment.classes import CHANNELS, CLASSES
 from preprocessing.segment.network import VOXELS, BlockUNet, of_corners
 from preprocessing.segment.training.loss import segmentation_loss

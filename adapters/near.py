@@ -1,0 +1,166 @@
+"""Teaches the near network and the box head on cut-outs round lesions of the bank, each label equally often.
+
+bank folder, recipe -> checkpoint with averaged weights
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from adapters.loop import Loop, Schedule, Told
+from adapters.samples import Example, centre_of, cut_out, labels_of, load_sample
+from medomni.model.boxes import BoxHead, middles_mm, overlap
+from medomni.model.config import LABELS, OmniConfig
+from medomni.model.vision import NearNetwork
+
+ANYWHERE = 0.15
+"""Share of cut-outs that lie anywhere."""
+LEAST_CELLS = 60.0
+"""Cells that the loss of a label is at least divided by: a lesion of few cells counts less, false ones do not count more."""
+FOCUS = 1.5
+"""Power that lets cells which are judged rightly weigh less (Lin et al., focal loss, 2017)."""
+PLACES_WEIGHT, BOXES_WEIGHT = 3.0, 0.3
+
+
+@dataclass(frozen=True)
+class NearRecipe:
+    """The settings of one training; the keys of ``recipes/near.toml``."""
+
+    seed: int
+    steps: int
+    batch: int
+    size: list[int]
+    learning_rate: float
+    warm_up: int
+    weight_decay: float
+    average_decay: float
+    checkpoint_every: int
+
+    @property
+    def schedule(self) -> Schedule:
+        """How long and how fast."""
+        return Schedule(
+            self.steps, self.learning_rate, self.warm_up, self.weight_decay, self.average_decay, self.checkpoint_every
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """Cut-outs, and of the cells that say where their box is: cut-out, cell, label and box."""
+
+    codes: torch.Tensor
+    structures: torch.Tensor
+    places: torch.Tensor
+    owners: torch.Tensor
+    cells: torch.Tensor
+    labels: torch.Tensor
+    boxes: torch.Tensor
+
+
+class NearLearner(torch.nn.Module):
+    """The near network and the box head, which learn together."""
+
+    def __init__(self, config: OmniConfig) -> None:
+        super().__init__()
+        self.near, self.boxes = NearNetwork(config), BoxHead(config)
+
+    def losses(self, batch: Batch) -> dict[str, torch.Tensor]:
+        """Loss of the places and of the boxes."""
+        near = self.near(batch.codes, batch.structures)
+        found = {"places": PLACES_WEIGHT * places_loss(near.cells, batch.places)}
+        if len(batch.cells):
+            z, y, x = batch.cells.T
+            distances = self.boxes(near.detail[batch.owners, :, z, y, x], batch.labels)
+            found["boxes"] = BOXES_WEIGHT * boxes_loss(distances, middles_mm(batch.cells), batch.boxes)
+        else:
+            found["boxes"] = torch.zeros((), device=near.cells.device)
+        return found
+
+
+class CutOuts(Dataset[Example]):
+    """Cut-out ``i`` of a training: what is random about it follows from the seed and ``i`` alone."""
+
+    def __init__(self, files: Sequence[Path], recipe: NearRecipe) -> None:
+        self.files, self.recipe = list(files), recipe
+
+    @cached_property
+    def by_label(self) -> dict[str, list[Path]]:
+        """The files that hold a lesion of each label."""
+        found: dict[str, list[Path]] = {}
+        for file in self.files:
+            for label in labels_of(file):
+                found.setdefault(label, []).append(file)
+        return found
+
+    def __len__(self) -> int:
+        """Cut-outs of the whole training."""
+        return self.recipe.steps * self.recipe.batch
+
+    def __getitem__(self, index: int) -> Example:
+        """One cut-out."""
+        rng = np.random.default_rng([self.recipe.seed, index])
+        label = None if rng.random() < ANYWHERE else LABELS[int(rng.integers(len(LABELS)))]
+        files = self.by_label.get(label, self.files) if label else self.files
+        sample = load_sample(files[int(rng.integers(len(files)))])
+        depth, rows, columns = self.recipe.size
+        return cut_out(sample, centre_of(sample, label, rng), (depth, rows, columns), rng)
+
+
+def train(files: Sequence[Path], checkpoint: Path, recipe: NearRecipe, config: OmniConfig, told: Told) -> None:
+    """Train to the end, or go on from the checkpoint."""
+    torch.manual_seed(recipe.seed)
+    learner = NearLearner(config)
+    learner.near = learner.near.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]  # faster on a CPU
+    loop = Loop(learner, recipe.schedule, checkpoint)
+    first = loop.go_on()
+    loop.run(first, _batches(CutOuts(files, recipe), first, recipe), learner.losses, told)
+
+
+def _batches(examples: CutOuts, first: int, recipe: NearRecipe) -> Iterator[Batch]:
+    order = range(first * recipe.batch, len(examples))
+    loader = DataLoader(examples, recipe.batch, sampler=order, num_workers=1, collate_fn=together, worker_init_fn=_use_one_thread)
+    yield from loader
+
+
+def _use_one_thread(_worker: int) -> None:
+    """Leave the other cores to the network: a worker cuts beside it."""
+    torch.set_num_threads(1)
+
+
+def together(examples: Sequence[Example]) -> Batch:
+    """Several cut-outs of one size as a batch."""
+    owners = [torch.full((len(one.box_cells),), number) for number, one in enumerate(examples)]
+    return Batch(
+        codes=torch.from_numpy(np.stack([one.codes for one in examples])),
+        structures=torch.from_numpy(np.stack([one.structures for one in examples])),
+        places=torch.from_numpy(np.stack([one.places for one in examples])),
+        owners=torch.cat(owners),
+        cells=torch.from_numpy(np.concatenate([one.box_cells for one in examples])),
+        labels=torch.from_numpy(np.concatenate([one.box_labels for one in examples])),
+        boxes=torch.from_numpy(np.concatenate([one.boxes for one in examples])),
+    )
+
+
+def places_loss(logits: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
+    """Focal cross-entropy of the judged cells, summed and divided by the cells that hold the label, mean over labels."""
+    target = places.float()
+    is_judged = target < 2
+    target = target * is_judged
+    share = torch.sigmoid(logits)
+    right = torch.where(target > 0, share, 1 - share)
+    entropy = torch.nn.functional.binary_cross_entropy_with_logits(logits, target, reduction="none")
+    loss = entropy * (1 - right) ** FOCUS * is_judged
+    return (loss.sum(dim=(0, 2, 3, 4)) / target.sum(dim=(0, 2, 3, 4)).clamp(min=LEAST_CELLS)).mean()
+
+
+def boxes_loss(distances: torch.Tensor, middles: torch.Tensor, boxes: torch.Tensor) -> torch.Tensor:
+    """1 - overlap, and the error of the logarithm of each distance: (cell, 6), (cell, 3), (cell, 6) in mm."""
+    found = torch.cat([middles - distances[:, :3], middles + distances[:, 3:]], dim=1)
+    true = torch.cat([middles - boxes[:, :3], boxes[:, 3:] - middles], dim=1).clamp(min=0.5)
+    error = torch.nn.functional.smooth_l1_loss(torch.log1p(distances), torch.log1p(true))
+    return (1 - overlap(found, boxes)).mean() + 0.5 * error

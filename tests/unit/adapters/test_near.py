@@ -1,0 +1,118 @@
+import io
+import json
+import zipfile
+
+import numpy as np
+import pytest
+import torch
+
+from adapters import near
+from adapters.loop import Told, averaged
+from adapters.samples import ALSO, centre_of, cut_out, labels_of, load_sample
+from medomni.model.config import LABELS, tiny
+from medomni.model.scan import GRID_MM, STRUCTURES, to_codes
+
+SHAPE = (24, 48, 48)
+
+
+def write_sample(path, kind="consolidation", seed=0):
+    """A bank file: a ball of one disease in a cube of lung."""
+    rng = np.random.default_rng(seed)
+    z, y, x = np.ogrid[: SHAPE[0], : SHAPE[1], : SHAPE[2]]
+    ball = ((z - 12) * 2.5) ** 2 + ((y - 24) * 1.5) ** 2 + ((x - 20) * 1.5) ** 2 < 12**2
+    hu = np.where(ball, 30, -850) + rng.normal(0, 10, SHAPE)
+    structures = np.full((SHAPE[0], SHAPE[1] // 2, SHAPE[2] // 2), STRUCTURES.index("lung_upper_lobe_left") + 1, np.uint8)
+    voxels = ball.reshape(12, 2, 12, 4, 12, 4).sum(axis=(1, 3, 5)).astype(np.uint8)
+    corners = [np.argwhere(ball).min(axis=0) * GRID_MM, (np.argwhere(ball).max(axis=0) + 1) * GRID_MM]
+    start = [0.75, 0.75, 1.25]
+    box = [[float(v) for v in corner[::-1]] for corner in corners]
+    info = {"start_mm": start, "lesions": [{"kind": kind, "box_mm": box}]}
+    arrays = {
+        "codes": to_codes(hu),
+        "structures": structures,
+        "occ": voxels[None],
+        "info": np.frombuffer(json.dumps(info).encode(), np.uint8),
+    }
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, array in arrays.items():
+            stream = io.BytesIO()
+            np.save(stream, array)
+            archive.writestr(f"{name}.npy", stream.getvalue())
+    return path
+
+
+@pytest.fixture
+def files(tmp_path):
+    return [write_sample(tmp_path / f"{number}.npz", seed=number) for number in range(3)]
+
+
+def recipe(**changes):
+    values = {"seed": 1, "steps": 3, "batch": 2, "size": [16, 32, 32], "learning_rate": 1e-2, "warm_up": 1}
+    values |= {"weight_decay": 0.0, "average_decay": 0.5, "checkpoint_every": 1}
+    return near.NearRecipe(**{**values, **changes})
+
+
+def test_lesion_of_a_file_is_where_its_box_says(files):
+    sample = load_sample(files[0])
+    assert labels_of(files[0]) == {"consolidation"}
+    assert set(np.array(LABELS)[sample.labels == 1]) == {"consolidation", ALSO["consolidation"]}
+    lesion = sample.lesions[0]
+    middle = (np.argwhere(lesion.voxels > 16) + 0.5) * np.array([5.0, 6.0, 6.0])
+    assert (middle > lesion.box[:3]).all()
+    assert (middle < lesion.box[3:]).all()
+
+
+def test_cut_out_moves_the_lesion_and_its_box_together(files):
+    sample, rng = load_sample(files[0]), np.random.default_rng(0)
+    one = cut_out(sample, np.array([6, 6, 5]), (24, 48, 48), rng)
+    assert one.codes.shape == (24, 48, 48)
+    assert (one.places[LABELS.index("consolidation")] == 1).any()
+    assert (one.places[LABELS.index("emphysema")] == 0).all()
+    inside = (one.box_cells + 0.5) * np.array([5.0, 6.0, 6.0])
+    assert (inside > one.boxes[:, :3]).all()
+    assert (inside < one.boxes[:, 3:]).all()
+
+
+def test_cut_out_beyond_the_scan_is_air(files):
+    one = cut_out(load_sample(files[0]), np.array([0, 0, 0]), (24, 48, 48), np.random.default_rng(1))
+    assert (one.structures[:8, :8, :8] == 0).all()
+
+
+def test_centre_lies_at_the_lesion(files):
+    sample = load_sample(files[0])
+    centres = [centre_of(sample, "consolidation", np.random.default_rng(seed)) for seed in range(20)]
+    assert np.abs(np.mean(centres, axis=0) - [6, 6, 5]).max() < 3
+
+
+def test_stopped_training_goes_on_as_if_it_had_not_been(files, tmp_path):
+    whole, parts = tmp_path / "whole.pt", tmp_path / "parts.pt"
+    near.train(files, whole, recipe(), tiny(), Told("near"))
+    short = recipe()
+    loop_steps = near.CutOuts.__len__
+    near.CutOuts.__len__ = lambda self: 2 * self.recipe.batch
+    try:
+        near.train(files, parts, short, tiny(), Told("near"))
+    finally:
+        near.CutOuts.__len__ = loop_steps
+    near.train(files, parts, short, tiny(), Told("near"))
+    one, other = averaged(whole), averaged(parts)
+    assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_training_lets_the_lesion_stand_out(files, tmp_path):
+    checkpoint = tmp_path / "c.pt"
+    near.train(files, checkpoint, recipe(steps=100, size=[24, 48, 48], learning_rate=5e-3, average_decay=0.9), tiny(), Told("near"))
+    learner = near.NearLearner(tiny())
+    learner.load_state_dict(averaged(checkpoint))
+    learner.near.eval()
+    one = cut_out(load_sample(files[0]), np.array([6, 6, 5]), (24, 48, 48), np.random.default_rng(0))
+    with torch.no_grad():
+        cells = learner.near(torch.from_numpy(one.codes)[None], torch.from_numpy(one.structures)[None]).cells[0]
+    channel = LABELS.index("consolidation")
+    there = torch.from_numpy(one.places[channel])
+    assert cells[channel][there == 1].mean() > cells[channel][there == 0].mean() + 0.5
+
+
+def test_unjudged_cells_do_not_count():
+    logits, places = torch.zeros(1, len(LABELS), 2, 2, 2), torch.full((1, len(LABELS), 2, 2, 2), 255, dtype=torch.uint8)
+    assert float(near.places_loss(logits, places)) == 0.0
