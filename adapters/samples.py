@@ -5,7 +5,10 @@
 The bank is written by ``app/bank.py``; nothing here renders a phantom.
 """
 
+import io
 import json
+import zipfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +17,7 @@ import numpy as np
 from jaxtyping import Bool, Float32, Int64, UInt8
 
 from medomni.model.config import LABELS
-from medomni.model.scan import CELL, GRID_MM, HU_OF_CODE, STRUCTURES, focus, to_codes
+from medomni.model.scan import CELL, GRID_MM, HU_OF_CODE, STRUCTURES, Scan, focus, to_codes
 
 LABEL_OF_KIND = {**{label: label for label in LABELS}, "steatosis": "hepatic_steatosis"}
 """The label of each kind of phantom disease; kinds without one are not answered."""
@@ -87,6 +90,24 @@ def load_sample(path: Path) -> Sample:
             lesions.append(Lesion(label, np.concatenate([low, high]).astype(np.float32), inside[cells]))
     inner = structures[:, y.start // 2 : y.stop // 2, x.start // 2 : x.stop // 2]
     return Sample(codes[z, y, x], inner, tuple(lesions), info)
+
+
+def save_sample(path: Path, scan: Scan, voxels: Sequence[UInt8[np.ndarray, "d h w"]], info: dict[str, Any]) -> None:
+    """Write one file of the bank; ``voxels`` and ``info["lesions"]`` speak of the same lesions in the same order.
+
+    CT numbers are not compressed, so that reading costs nothing; everything else is small.
+    """
+    counts = np.stack(voxels) if voxels else np.zeros((0, *scan.cells), np.uint8)
+    text = np.frombuffer(json.dumps(info).encode("utf-8"), np.uint8)
+    kept = {"codes": scan.codes, "structures": scan.structures, "occ": counts, "info": text}
+    partial = path.with_suffix(".part")
+    with zipfile.ZipFile(partial, "w") as archive:
+        for name, array in kept.items():
+            stream = io.BytesIO()
+            np.save(stream, np.ascontiguousarray(array))
+            how = zipfile.ZIP_STORED if name == "codes" else zipfile.ZIP_DEFLATED
+            archive.writestr(f"{name}.npy", stream.getvalue(), how, compresslevel=1)
+    partial.replace(path)
 
 
 def labels_of(path: Path) -> set[str]:

@@ -105,7 +105,7 @@ def _shared_folder(out: Path) -> Iterator[None]:
 
 
 def _write_in_processes(orders: list[Order], workers: int, progress: "Progress") -> None:
-    with _one_thread_each(), ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+    with one_thread_each(), ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         running = [pool.submit(write_one, order) for order in orders]
         try:
             for number, done in enumerate(as_completed(running), start=1):
@@ -125,7 +125,7 @@ def _keep_freed_memory() -> None:
 
 
 @contextmanager
-def _one_thread_each() -> Iterator[None]:
+def one_thread_each() -> Iterator[None]:
     """Processes started inside use one thread each: they share the CPUs already."""
     before = {name: os.environ.get(name) for name in _THREAD_SETTINGS}
     os.environ.update(dict.fromkeys(_THREAD_SETTINGS, "1"))

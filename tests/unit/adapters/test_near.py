@@ -101,7 +101,9 @@ def test_stopped_training_goes_on_as_if_it_had_not_been(files, tmp_path):
 
 def test_training_lets_the_lesion_stand_out(files, tmp_path):
     checkpoint = tmp_path / "c.pt"
-    near.train(files, checkpoint, recipe(steps=100, size=[24, 48, 48], learning_rate=5e-3, average_decay=0.9), tiny(), Told("near"))
+    near.train(
+        files, checkpoint, recipe(steps=100, size=[24, 48, 48], learning_rate=5e-3, average_decay=0.9), tiny(), Told("near")
+    )
     learner = near.NearLearner(tiny())
     learner.load_state_dict(averaged(checkpoint))
     learner.near.eval()
