@@ -94,7 +94,9 @@ class Omni(nn.Module):
         fused = self.fusion(streams, task, kept)
         logits = self.judge(fused.queries).squeeze(-1) + self.prior  # (batch, label)
         if given.seen is not None:
-            logits = logits + given.seen.guess
+            trust = fused.gates["query", "vision"].mean(dim=1)
+            trust = trust * (len(MODALITIES) * fused.importance[:, MODALITIES.index("vision")]).clamp(max=1.0)
+            logits = logits + trust[:, None] * given.seen.guess
         return Answer(logits, fused, {name: self.shared(name, one) for name, one in streams.items()})
 
     def encode(self, given: Given) -> dict[str, Tokens]:

@@ -36,15 +36,20 @@ class TextWords:
 
         return Tokenizer.from_file(str(self.file))
 
-    def __call__(self, texts: Sequence[str], kind: str) -> torch.Tensor:
-        """Ids (batch, word), ``PAD`` at the end of shorter texts; longer ones than ``longest`` are cut.
+    def joined(self, texts: Sequence[Sequence[tuple[str, str]]]) -> torch.Tensor:
+        """Ids (batch, word) of the texts of each patient one after the other, ``PAD`` at the end of shorter rows.
 
-        ``kind`` is history, dictation or query.
+        A text is (kind, words), the kind history, dictation or query. A row that is longer than ``longest`` is cut; a patient
+        without a text has a row of ``PAD``.
         """
-        first = SPECIAL.index(f"<{kind}>")
-        ids = [[first, *found.ids[: self.longest - 1]] for found in self._tokenizer.encode_batch(list(texts))]
-        width = max(len(row) for row in ids)
-        return torch.tensor([row + [PAD] * (width - len(row)) for row in ids])
+        rows = []
+        for patient in texts:
+            row: list[int] = []
+            for kind, text in patient:
+                row += [SPECIAL.index(f"<{kind}>"), *self._tokenizer.encode(text).ids]
+            rows.append(row[: self.longest])
+        width = max(1, *(len(row) for row in rows))
+        return torch.tensor([row + [PAD] * (width - len(row)) for row in rows])
 
 
 def learn_words(texts: Sequence[str], size: int, file: Path) -> None:
@@ -82,4 +87,5 @@ class TextEncoder(nn.Module):
         """See the class."""
         mask = ids != PAD
         x = self.word(ids) + self.place.weight[: ids.shape[1]]
-        return self.norm(self.layers(x, src_key_padding_mask=~mask)), mask
+        safe = mask | ~mask.any(dim=1, keepdim=True)  # attention over nothing is not a number
+        return self.norm(self.layers(x, src_key_padding_mask=~safe)) * mask[..., None], mask

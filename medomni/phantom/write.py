@@ -139,11 +139,16 @@ def write_case(out: Path, seed: int, region: BodyRegion = BodyRegion.CHEST, lang
 def dictation_of(patient: Patient, language: str) -> str:
     """The dictation of a patient's reference report in a language."""
     case = patient.case
-    sex = {"en": {"M": "man", "F": "woman"}, "zh": {"M": "男性", "F": "女性"}}[language][case.sex]
-    who = f"{case.age_years}岁{sex}" if language == "zh" else f"{case.age_years}-year-old {sex}"
     sections = compose(patient.told, voice_of(case.seed, language))
-    opening = {"region": _SPOKEN_REGION[language, case.region], "who": who}
+    opening = opening_of(case.region, case.age_years, case.sex, language)
     return dictate(sections, opening, voice_of(case.seed + 1, language))
+
+
+def opening_of(region: BodyRegion, age_years: int, sex: str, language: str) -> dict[str, str]:
+    """The slots of the first sentence of a dictation: what was scanned and of whom."""
+    word = {"en": {"M": "man", "F": "woman"}, "zh": {"M": "男性", "F": "女性"}}[language][sex]
+    who = f"{age_years}岁{word}" if language == "zh" else f"{age_years}-year-old {word}"
+    return {"region": _SPOKEN_REGION[language, region], "who": who}
 
 
 def _with_prior(case: PhantomCase, before: Body) -> Patient:
