@@ -31,6 +31,9 @@ PLACES_WEIGHT, BOXES_WEIGHT = 3.0, 0.3
 class NearRecipe:
     """The settings of one training; the keys of ``recipes/near.toml``."""
 
+    region: str
+    bodies: int
+    first_seed: int
     seed: int
     steps: int
     batch: int

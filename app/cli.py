@@ -13,7 +13,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from app.commands import doctor, draft, export, info, phantom, segment, weights
+from app.commands import adapt, doctor, draft, export, info, phantom, segment, weights
 from medomni import __version__, logs
 from medomni.errors import BadInput, MedOmniError
 
@@ -33,6 +33,7 @@ app.command("export")(export.export)
 app.command("info")(info.info)
 app.command("doctor")(doctor.doctor)
 app.command("phantom")(phantom.phantom)
+app.command("adapt")(adapt.adapt)
 app.add_typer(weights.app, name="weights")
 
 

@@ -47,7 +47,17 @@ def files(tmp_path):
 
 
 def recipe(**changes):
-    values = {"seed": 1, "steps": 3, "batch": 2, "size": [16, 32, 32], "learning_rate": 1e-2, "warm_up": 1}
+    values = {
+        "region": "chest",
+        "bodies": 1,
+        "first_seed": 3_000_000,
+        "seed": 1,
+        "steps": 3,
+        "batch": 2,
+        "size": [16, 32, 32],
+        "learning_rate": 1e-2,
+        "warm_up": 1,
+    }
     values |= {"weight_decay": 0.0, "average_decay": 0.5, "checkpoint_every": 1}
     return near.NearRecipe(**{**values, **changes})
 
