@@ -61,9 +61,10 @@ class _Graph:
             query, key, value = self.looks(self.norm(x, f"{stem}.input_layernorm"), stem)
             key, value = self.kept(self.turned(key, cosine, sine), f"{stem}.key"), self.kept(value, f"{stem}.value")
             if mask is None:
-                mask = _causal(asked, ops.gather(ops.shape_of(key, "i32"), ops.constant(2), ops.constant(0)))
-            query = self.turned(query, cosine, sine)
-            seen = ops.scaled_dot_product_attention(query, self.spread(key), self.spread(value), mask)
+                mask = self.mask(asked, ops.gather(ops.shape_of(key, "i32"), ops.constant(2), ops.constant(0)))
+            query = ops.reshape(self.turned(query, cosine, sine), _sizes(1, self.shape.shared_heads, -1, self.shape.head), False)
+            seen = ops.scaled_dot_product_attention(query, key, value, mask)
+            seen = ops.reshape(seen, _sizes(1, self.shape.heads, -1, self.shape.head), False)
             seen = ops.reshape(ops.transpose(seen, [0, 2, 1, 3]), _sizes(1, -1, self.shape.width), False)
             x = ops.add(x, self.linear(seen, f"{stem}.self_attn.o_proj"))
             inner = self.linear(self.norm(x, f"{stem}.post_attention_layernorm"), f"{stem}.mlp.gate_proj", f"{stem}.mlp.up_proj")
@@ -166,13 +167,11 @@ class _Graph:
         low, high = ops.split(x, ops.constant(3), 2).outputs()
         return ops.add(ops.multiply(x, cosine), ops.multiply(ops.concat([ops.negative(high), low], 3), sine))
 
-    def spread(self, x: Node) -> Node:
-        """One copy of the shared heads for each head that asks."""
+    def mask(self, asked: Node, offered: Node) -> Node:
+        """What each token may see, for the heads that share keys one after the other: they ask as if they were one head."""
         from openvino import opset13 as ops
 
-        s = self.shape
-        copied = ops.concat([ops.unsqueeze(x, ops.constant(2))] * (s.heads // s.shared_heads), 2)
-        return ops.reshape(copied, _sizes(1, s.heads, -1, s.head), False)
+        return ops.concat([_causal(asked, offered)] * (self.shape.heads // self.shape.shared_heads), 2)
 
 
 def _sizes(*sizes: int) -> Node:

@@ -25,7 +25,7 @@ def folder(tmp_path_factory):
 @pytest.fixture(scope="module")
 def decoder(folder):
     pytest.importorskip("llguidance")
-    return Decoder(folder)
+    return Decoder(folder, rounding=0)
 
 
 @pytest.fixture(scope="module")
@@ -81,6 +81,12 @@ def test_graph_scores_as_the_plain_model_does(decoder, reference):
     assert np.allclose(scores(decoder, decoder._words[ids]), expected, atol=2e-3)
 
 
+def test_rounded_activations_score_nearly_the_same(folder, decoder):
+    ids, rounded = [3, 14, 15, 92, 65], Decoder(folder)
+    exact = scores(decoder, decoder._words[ids])
+    assert np.corrcoef(scores(rounded, rounded._words[ids]), exact)[0, 1] > 0.99
+
+
 def test_word_after_word_scores_as_all_at_once(decoder):
     ids, request, place = [3, 14, 15, 92, 65], decoder._request(), 0
     for word in ids:
@@ -104,14 +110,14 @@ def test_adapter_changes_scores_as_merged_weights_do(folder, reference):
     with torch.no_grad():
         expected = merged(torch.tensor([ids])).logits[0, -1].numpy()
         plain = reference(torch.tensor([ids])).logits[0, -1].numpy()
-    adapted = Decoder(folder, adapter=adapter)
+    adapted = Decoder(folder, adapter=adapter, rounding=0)
     found = scores(adapted, adapted._words[ids])
     assert np.allclose(found, expected, atol=2e-3)
     assert not np.allclose(found, plain, atol=2e-2)
 
 
 def test_adapter_is_swapped_without_opening_the_model_again(folder):
-    decoder = Decoder(folder)
+    decoder = Decoder(folder, rounding=0)
     compiled, ids = decoder._compiled, [3, 14, 15]
     plain = scores(decoder, decoder._words[ids])
     decoder.adapter = Adapter("a", thin_blocks())
