@@ -1,6 +1,6 @@
 """One training of a recipe, from phantoms to weights: what it needs is made first, and what is there already is used.
 
-recipe, work folder -> bank -> near.pt -> sights, tokenizer -> fused.pt -> model folder
+recipe, work folder -> bank -> near.pt -> sights, tokenizer -> fused.pt; language model -> adapter folder
 """
 
 import os
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from medomni.errors import BadInput
 
 if TYPE_CHECKING:
+    from adapters.decoder import DecoderRecipe
     from adapters.fused import FusedRecipe
     from adapters.near import NearRecipe
     from medomni.pipeline import Progress
@@ -71,3 +72,29 @@ def train_fused(recipe: "FusedRecipe", work: Path, tracking_uri: str, progress: 
     with Told("fused", tracking_uri, asdict(recipe) | {"bank": bank.digest(work / "bank")}) as told:
         fused.train(learner, turns, work / "fused.pt", told)
     return work / "fused.pt"
+
+
+def train_decoder(recipe: "DecoderRecipe", work: Path, name: str, home: Path, tracking_uri: str) -> Path:
+    """Return the folder of the adapter, trained to its end, with its card.
+
+    Raises:
+        MissingPart: the language model was not pulled.
+    """
+    from adapters import decoder
+    from adapters.loop import Told
+    from medomni.model import weights
+    from medomni.model.adapter import base_identity
+
+    folder = weights.require(home, "decoder")
+    with Told(name, tracking_uri, asdict(recipe)) as told:
+        learner = decoder.train(folder, work / f"{name}.pt", recipe, told)
+    out = work / name
+    facts: dict[str, str | int | float] = {
+        "steps": recipe.steps,
+        "batch": recipe.batch,
+        "seed": recipe.seed,
+        "licence": "Apache-2.0",
+        "saw": "statements drawn by chance, worded by medomni/data/wording_en.toml; no patient, no image",
+    }
+    decoder.save(learner, out, name, base_identity(), facts)
+    return out

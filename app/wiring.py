@@ -20,8 +20,10 @@ if TYPE_CHECKING:
 OWN_SEGMENTER = "medomni-ct"
 DEFAULT_DRAFTER = "template"
 BUNDLE_SEGMENTER = "monai-bundle"
+OWN_DRAFTER = "smollm2"
+DEFAULT_ADAPTER = "chest_ct"
 BASE_MODEL = "medomni-base"
-"""Name that an adapter must state as its base; the model itself comes with a later release."""
+"""Name that an adapter must state as its base; its card holds the digest."""
 
 
 def start() -> Settings:
@@ -82,6 +84,8 @@ def _drafter(name: str, adapter: Path | None, settings: Settings) -> "Drafter | 
         check_adapter(adapter)
         return None
     offered = plugins.names(plugins.Group.DRAFTERS)
+    if name == OWN_DRAFTER:
+        adapter = adapter_folder(adapter)
     if name not in offered:
         raise MissingPart(
             "no drafter has this name",
@@ -94,18 +98,37 @@ def _drafter(name: str, adapter: Path | None, settings: Settings) -> "Drafter | 
 
 
 def check_adapter(folder: Path | None) -> None:
-    """Refuse an adapter: a bad one for what is wrong with it, a good one for want of its base model.
+    """Refuse an adapter where nothing takes one: a bad one for what is wrong with it, a good one for want of its drafter.
 
     Raises:
         BadInput: the folder holds no adapter that can be trusted.
-        MissingPart: it does, but this release has no model to adapt.
+        MissingPart: it does, but fixed phrases take none.
     """
     if folder is None:
         return
     from adapters import check
 
     check.check_adapter(folder, BASE_MODEL)
-    raise MissingPart("this release has no base model", found="a valid adapter", remedy="leave --adapter out", where=folder.name)
+    raise MissingPart(
+        "fixed phrases take no adapter",
+        found="a valid adapter",
+        remedy=f"give --drafter {OWN_DRAFTER} with it",
+        where=folder.name,
+    )
+
+
+def adapter_folder(chosen: Path | None) -> Path:
+    """Return the folder of a checked adapter: one that ships, by its name, or one of a path; by default that of the chest.
+
+    Raises:
+        BadInput: the folder holds no adapter that can be trusted.
+    """
+    from adapters import check
+
+    shipped = Path(check.__file__).parent / "shipped"
+    folder = shipped / DEFAULT_ADAPTER if chosen is None else shipped / chosen if (shipped / chosen).is_dir() else chosen
+    check.check_adapter(folder, BASE_MODEL)
+    return folder
 
 
 def check_dictation(recording: Path | None) -> None:

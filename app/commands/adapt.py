@@ -9,9 +9,11 @@ import typer
 from app import options
 from app.options import Json, Quiet
 
-KINDS = ("near", "fused")
+KINDS = ("near", "fused", "decoder")
+SHIPPED = ("near", "fused", "chest_ct")
+"""Recipes that ship."""
 
-Recipe = Annotated[Path, typer.Argument(metavar="RECIPE", help="Recipe file (TOML), or the name of one that ships: near, fused.")]
+Recipe = Annotated[Path, typer.Argument(metavar="RECIPE", help="Recipe file, or one that ships: near, fused, chest_ct.")]
 Work = Annotated[
     Path, typer.Option("--work", metavar="DIR", help="Folder of the bank, checkpoints and what is kept.", show_default=False)
 ]
@@ -34,10 +36,13 @@ def adapt(recipe: Recipe, work: Work, jobs: Jobs = 0, track: Track = True, as_js
     with StageWatch(is_quiet=quiet) as watch, watch.stage("prepare") as progress:
         if kind == "near":
             checkpoint = adapting.train_near(_made(kind, table, recipe), work, uri, progress, jobs)
-        else:
+        elif kind == "fused":
             checkpoint = adapting.train_fused(_made(kind, table, recipe), work, uri, progress)
+        else:
+            name = recipe.name.removesuffix(".toml")
+            checkpoint = adapting.train_decoder(_made(kind, table, recipe), work, name, settings.home, uri)
     if as_json:
-        options.answer_json({"checkpoint": str(checkpoint)})
+        options.answer_json({"result": str(checkpoint)})
     else:
         options.answer(str(checkpoint))
 
@@ -57,7 +62,7 @@ def read(recipe: Path) -> tuple[str, dict[str, Any]]:
         text = recipe.read_text("utf-8") if recipe.is_file() else shipped.read_text("utf-8")
         table = tomllib.loads(text)
     except FileNotFoundError as error:
-        known = f"shipped: {', '.join(KINDS)}"
+        known = f"shipped: {', '.join(SHIPPED)}"
         raise BadInput("no recipe has this name", found=known, remedy="give a file", where=recipe.name) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise BadInput("the recipe is no TOML", found=type(error).__name__, remedy="correct it", where=recipe.name) from error
@@ -69,12 +74,13 @@ def read(recipe: Path) -> tuple[str, dict[str, Any]]:
 
 
 def _made(kind: str, table: dict[str, Any], path: Path) -> Any:  # noqa: ANN401  (the recipe of its kind)
+    from adapters.decoder import DecoderRecipe
     from adapters.fused import FusedRecipe
     from adapters.near import NearRecipe
     from medomni.errors import BadInput
 
     try:
-        return (NearRecipe if kind == "near" else FusedRecipe)(**table)
+        return {"near": NearRecipe, "fused": FusedRecipe, "decoder": DecoderRecipe}[kind](**table)
     except TypeError as error:
         raise BadInput(
             "the recipe lacks a key or has one too many",

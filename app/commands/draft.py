@@ -21,7 +21,7 @@ Dictation = Annotated[Path | None, typer.Option("--dictation", metavar="WAV", he
 PriorPath = Annotated[
     Path | None, typer.Option("--prior", metavar="STUDY|REPORT", help="Earlier CT study, or report.json of one.")
 ]
-Adapter = Annotated[Path | None, typer.Option("--adapter", metavar="FOLDER", help="Adapter of the drafting model.")]
+Adapter = Annotated[Path | None, typer.Option("--adapter", metavar="FOLDER", help="Adapter of the drafter, or its name.")]
 Drafter = Annotated[str, typer.Option("--drafter", metavar="NAME", help="What words the draft.")]
 Language = Annotated[Literal["en", "zh"], typer.Option("--lang", help="Language of the draft.")]
 Track = Annotated[bool, typer.Option("--track/--no-track", help="Log the run in MLflow, without patient data.")]

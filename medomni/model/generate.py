@@ -6,7 +6,7 @@ Greedy, so the same input gives the same text. What the grammar leaves no choice
 neither torch nor transformers.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -17,6 +17,7 @@ from jaxtyping import Float32
 
 from medomni.errors import MissingPart
 from medomni.model import weights
+from medomni.model.adapter import Adapter
 from medomni.model.decoder_graph import RANK, build
 from medomni.model.decoder_weights import TOKENIZER, WEIGHTS, LlamaShape, StoredWeights
 
@@ -28,19 +29,6 @@ LOWEST = np.float32(-1e30)
 ROUNDING = 32
 """Activations are rounded in groups as wide as those of the weights: 1.7 times as fast as products in full precision
 (``benchmarks/decode.py``)."""
-ADAPTED = ("q_proj", "k_proj", "v_proj")
-"""Matrices of a block that an adapter may change, in the order of the graph's rows."""
-
-Thin = tuple[Float32[np.ndarray, "rank width"], Float32[np.ndarray, "rows rank"]]
-"""What is added to a block: up @ down."""
-
-
-@dataclass(frozen=True, eq=False)
-class Adapter:
-    """A LoRA adapter in the form in which the graph takes it: for each block its two thin matrices, and a digest."""
-
-    digest: str
-    blocks: Mapping[int, Thin]
 
 
 @dataclass(frozen=True)

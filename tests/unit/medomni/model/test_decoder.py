@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from medomni.model import quantize
+from medomni.model.adapter import Adapter
 from medomni.model.decoder_graph import RANK
 from medomni.model.decoder_weights import CONFIG, WEIGHTS, LlamaShape, StoredWeights
-from medomni.model.generate import Adapter, Decoder
+from medomni.model.generate import Decoder
 from medomni.model.runtime import import_openvino
 from tests.tiny_llama import HEAD, HEADS, LAYERS, SHARED, WIDTH, write_tiny_llama
 
