@@ -60,12 +60,14 @@ def stages(
         BadInput: the folder holds no bundle or adapter that can be used.
         BadSettings: the drafter lacks a setting.
     """
+    from app import kept
+    from medomni.cache import Cache
     from medomni.pipeline import Stages
     from preprocessing import assemble, dicom, history, prior
     from preprocessing.detect import findings
     from preprocessing.measure import regions, scope
 
-    return Stages(
+    made = Stages(
         read=dicom.open_study,
         assemble=assemble.assemble,
         understand=history.understand,
@@ -76,6 +78,7 @@ def stages(
         compare=prior.compare,
         drafter=_drafter(drafter, adapter, settings),
     )
+    return kept.through(Cache(settings.home / "kept", settings.cache_mib << 20), made)
 
 
 def _drafter(name: str, adapter: Path | None, settings: Settings) -> "Drafter | None":

@@ -12,6 +12,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -187,7 +188,16 @@ def overlay(base: Segmentation, lesions: Segmentation) -> Segmentation:
 
 
 def volume_digest(volume: Volume) -> str:
-    """Return the sha256 of a volume's voxels and geometry, the same whatever files it came from."""
+    """Return the sha256 of a volume's voxels and geometry, the same whatever files it came from; made once for a volume."""
+    if volume not in _DIGESTS:
+        _DIGESTS[volume] = _digest(volume)
+    return _DIGESTS[volume]
+
+
+_DIGESTS: WeakKeyDictionary[Volume, str] = WeakKeyDictionary()
+
+
+def _digest(volume: Volume) -> str:
     digest = hashlib.sha256()
     grid = volume.grid
     digest.update(repr((volume.hu.dtype.str, grid.shape, grid.pixel_spacing_mm, grid.is_side_known)).encode())

@@ -43,6 +43,12 @@ class Settings(Value):
         pattern=r"^((urn:[A-Za-z0-9][A-Za-z0-9-]{1,31}:|https?://)[A-Za-z0-9:/?#@!$&'()*+,;=%._~-]+)?$",
         description="URI of the hospital's patient numbers, urn:... or http(s)://...: FHIR then names the patient.",
     )
+    cache_mib: int = Field(
+        default=1024,
+        ge=0,
+        le=1 << 20,
+        description="MiB of segmentations and findings that are kept, so that a second draft is quick; 0 keeps none.",
+    )
     drafter_url: str = Field(
         default="",
         max_length=2048,

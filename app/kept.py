@@ -1,0 +1,173 @@
+"""The costly stages of a draft through a cache: segmentation, measurements and findings of a study that was drafted before.
+
+    stage, Cache -> the same stage; a hit gives the same values, bit for bit
+
+A result is kept under the voxels, the segmenter and every file of our code, tables and weights: after any change it is made anew.
+"""
+
+import hashlib
+import io
+import zipfile
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from pydantic import TypeAdapter
+
+from medomni.cache import Cache, key_of
+from medomni.pipeline import Detection, Progress, Segmenter, Stages, volume_digest
+from medomni.types.finding import Finding
+from medomni.types.notice import Notice
+from medomni.types.region import Coverage, Region
+from medomni.types.segmentation import Segmentation
+from medomni.types.volume import Volume
+
+if TYPE_CHECKING:
+    from medomni.types.volume import Grid
+
+MADE_OF = ("*.py", "*.toml", "*.json", "*.safetensors")
+"""Files of our packages that have a say in a result."""
+_LESIONS, _FACTS, _LABELS = "lesions", "facts.json", "labels.npy"
+_NAMES = TypeAdapter(dict[int, str])
+_NOTICES = TypeAdapter(tuple[Notice, ...])
+_FINDINGS = TypeAdapter(tuple[Finding, ...])
+_REGIONS = TypeAdapter(tuple[Region, ...])
+_FACTS_OF = TypeAdapter(dict[str, str])
+
+
+def through(cache_: Cache, stages: Stages) -> Stages:
+    """The stages with the costly ones behind a cache."""
+    if not cache_.limit_bytes:
+        return stages
+    kept = KeptStages(cache_, stages)
+    return replace(stages, segmenter=KeptSegmenter(cache_, stages.segmenter), measure=kept.measure, detect=kept.detect)
+
+
+@dataclass(frozen=True)
+class KeptSegmenter:
+    """A segmenter behind a cache; one whose weights have no digest is always asked."""
+
+    cache: Cache
+    segmenter: Segmenter
+
+    @property
+    def name(self) -> str:
+        """The segmenter's name."""
+        return self.segmenter.name
+
+    def segment(self, volume: Volume, progress: Progress) -> Segmentation:
+        """See ``medomni.pipeline.Segmenter``."""
+        digest = str(getattr(self.segmenter, "digest", ""))
+        if not digest:
+            return self.segmenter.segment(volume, progress)
+        key = key_of("segment", code_digest(), volume_digest(volume), self.segmenter.name, digest)
+        found = self.cache.get(key)
+        if found is not None:
+            return segmentation_of(found, volume.grid)
+        made = self.segmenter.segment(volume, progress)
+        self.cache.put(key, segmentation_bytes(made))
+        return made
+
+
+@dataclass(frozen=True)
+class KeptStages:
+    """Measurements and findings behind a cache."""
+
+    cache: Cache
+    stages: Stages
+
+    def measure(self, volume: Volume, segmentation: Segmentation) -> tuple[Region, ...]:
+        """See ``medomni.pipeline.Stages``."""
+        key = self._key("measure", volume, segmentation)
+        found = self.cache.get(key)
+        if found is not None:
+            return _REGIONS.validate_json(found)
+        made = self.stages.measure(volume, segmentation)
+        self.cache.put(key, _REGIONS.dump_json(made))
+        return made
+
+    def detect(self, volume: Volume, segmentation: Segmentation, regions: tuple[Region, ...], coverage: Coverage) -> Detection:
+        """See ``medomni.pipeline.Stages``."""
+        key = self._key("detect", volume, segmentation)
+        found = self.cache.get(key)
+        if found is not None:
+            return detection_of(found, volume.grid)
+        made = self.stages.detect(volume, segmentation, regions, coverage)
+        self.cache.put(key, detection_bytes(made))
+        return made
+
+    @staticmethod
+    def _key(stage: str, volume: Volume, segmentation: Segmentation) -> str:
+        return key_of(stage, code_digest(), volume_digest(volume), segmentation.segmenter, segmentation.digest)
+
+
+def segmentation_bytes(of: Segmentation) -> bytes:
+    """A segmentation as bytes, without its grid."""
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        _write(archive, "", of)
+    return stream.getvalue()
+
+
+def segmentation_of(content: bytes, grid: "Grid") -> Segmentation:
+    """The segmentation that was kept, on its grid."""
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        return _read(archive, "", grid)
+
+
+def detection_bytes(of: Detection) -> bytes:
+    """Findings and masks as bytes, without their grid."""
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        _write(archive, "", of.lesions)
+        archive.writestr("findings.json", _FINDINGS.dump_json(of.findings))
+        archive.writestr("notices.json", _NOTICES.dump_json(of.notices))
+    return stream.getvalue()
+
+
+def detection_of(content: bytes, grid: "Grid") -> Detection:
+    """The findings and masks that were kept, on their grid."""
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        findings = _FINDINGS.validate_json(archive.read("findings.json"))
+        notices = _NOTICES.validate_json(archive.read("notices.json"))
+        return Detection(findings, _read(archive, "", grid), notices)
+
+
+def _write(archive: zipfile.ZipFile, stem: str, of: Segmentation) -> None:
+    stream = io.BytesIO()
+    np.save(stream, np.ascontiguousarray(of.labels))
+    archive.writestr(stem + _LABELS, stream.getvalue())
+    facts = {"segmenter": of.segmenter, "digest": of.digest, "names": _NAMES.dump_json(dict(of.names)).decode()}
+    facts["notices"] = _NOTICES.dump_json(of.notices).decode()
+    archive.writestr(stem + _FACTS, _FACTS_OF.dump_json(facts))
+    if of.lesions is not None:
+        _write(archive, f"{_LESIONS}/", of.lesions)
+
+
+def _read(archive: zipfile.ZipFile, stem: str, grid: "Grid") -> Segmentation:
+    labels = np.load(io.BytesIO(archive.read(stem + _LABELS)), allow_pickle=False)
+    facts = _FACTS_OF.validate_json(archive.read(stem + _FACTS))
+    inner = f"{_LESIONS}/"
+    has_lesions = not stem and inner + _LABELS in archive.namelist()
+    return Segmentation(
+        labels,
+        grid,
+        _NAMES.validate_json(facts["names"]),
+        facts["segmenter"],
+        facts["digest"],
+        _NOTICES.validate_json(facts["notices"]),
+        _read(archive, inner, grid) if has_lesions else None,
+    )
+
+
+@cache
+def code_digest() -> str:
+    """A digest of every file of ours that has a say in a result."""
+    root, digest = Path(__file__).parents[1], hashlib.sha256()
+    for package in ("medomni", "preprocessing"):
+        for path in sorted(path for pattern in MADE_OF for path in (root / package).rglob(pattern)):
+            digest.update(str(path.relative_to(root)).encode())
+            digest.update(path.read_bytes())
+    return digest.hexdigest()

@@ -1,0 +1,127 @@
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pytest
+
+from app import kept
+from medomni.cache import Cache
+from medomni.pipeline import Detection, Stages, volume_digest
+from medomni.types.finding import Evidence, Finding, Laterality, Measurement, Presence
+from medomni.types.notice import Notice
+from medomni.types.region import Coverage, Region
+from medomni.types.segmentation import Segmentation
+from medomni.types.volume import Volume
+from tests import factories
+
+GRID = factories.grid((4, 6, 8), (2.0, 1.0, 1.0))
+VOLUME = Volume(np.arange(192, dtype=np.int16).reshape(4, 6, 8), GRID)
+COVERAGE = Coverage(region="chest")
+
+
+def segmentation(value=1):
+    labels = np.zeros(GRID.shape, np.uint8)
+    labels[1:3, 2:4, 2:5] = value
+    lesions = Segmentation(np.roll(labels, 1, axis=2), GRID, {3: "nodule"}, "s 1", "d", (Notice(code="inner"),))
+    return Segmentation(labels, GRID, {1: "liver", 2: "spleen"}, "s 1", "d", (Notice(code="outer", fields={"a": "b"}),), lesions)
+
+
+def finding():
+    proof = (Evidence(structure="liver", slice_index=2, box_mm=((0.0, 1.0, 2.0), (3.0, 4.0, 5.0))),)
+    size = (Measurement(name="long_diameter", value=8.25, unit="mm"),)
+    return Finding(
+        id="n-1", label="lung_nodule", presence=Presence.PRESENT, probability=0.93, laterality=Laterality.LEFT,
+        evidence=proof, measurements=size,
+    )  # fmt: skip
+
+
+@dataclass
+class Counting:
+    """Stages that count how often they work."""
+
+    segmented: int = 0
+    measured: int = 0
+    detected: int = 0
+    digest: str = "weights-1"
+    name: str = "counting"
+
+    def segment(self, _volume, _progress):
+        self.segmented += 1
+        return segmentation()
+
+    def measure(self, _volume, _segmentation):
+        self.measured += 1
+        return (Region(structure="liver", voxels=12),)
+
+    def detect(self, _volume, _segmentation, _regions, _coverage):
+        self.detected += 1
+        return Detection((finding(),), segmentation().lesions, (Notice(code="seen"),))
+
+
+@pytest.fixture
+def cache(tmp_path):
+    return Cache(tmp_path / "kept", 1 << 24)
+
+
+def walk(cache, work, volume=VOLUME):
+    unused = dict.fromkeys(("read", "assemble", "understand", "scope", "compare"), lambda *_: None)
+    stages = kept.KeptStages(cache, Stages(segmenter=work, measure=work.measure, detect=work.detect, **unused))
+    labels = kept.KeptSegmenter(cache, work).segment(volume, lambda _: None)
+    regions = stages.measure(volume, labels)
+    return labels, regions, stages.detect(volume, labels, regions, COVERAGE)
+
+
+def same(one, other):
+    inner = (one.lesions is None) == (other.lesions is None) and (one.lesions is None or same(one.lesions, other.lesions))
+    facts = [(s.names, s.segmenter, s.digest, s.notices) for s in (one, other)]
+    return inner and np.array_equal(one.labels, other.labels) and facts[0] == facts[1] and other.grid is GRID
+
+
+def test_second_walk_works_nothing_and_gives_the_same_values(cache):
+    work = Counting()
+    first, second = walk(cache, work), walk(cache, work)
+    assert (work.segmented, work.measured, work.detected) == (1, 1, 1)
+    assert same(first[0], second[0])
+    assert first[1] == second[1]
+    assert (first[2].findings, first[2].notices) == (second[2].findings, second[2].notices)
+    assert same(first[2].lesions, second[2].lesions)
+
+
+def test_changed_voxel_is_another_study(cache):
+    work, other = Counting(), VOLUME.hu.copy()
+    other[0, 0, 0] += 1
+    walk(cache, work)
+    walk(cache, work, Volume(other, GRID))
+    assert (work.segmented, work.detected) == (2, 2)
+
+
+def test_other_weights_and_other_code_are_asked_again(cache, monkeypatch):
+    work = Counting()
+    walk(cache, work)
+    walk(cache, replace(work, digest="weights-2"))
+    monkeypatch.setattr(kept, "code_digest", lambda: "changed")
+    again = Counting()
+    walk(cache, again)
+    assert (again.segmented, again.measured, again.detected) == (1, 1, 1)
+
+
+def test_segmenter_without_a_digest_is_always_asked(cache):
+    work = Counting(digest="")
+    for _ in range(2):
+        kept.KeptSegmenter(cache, work).segment(VOLUME, lambda _: None)
+    assert work.segmented == 2
+
+
+def test_code_digest_covers_rules_tables_and_weights():
+    from pathlib import Path
+
+    root = Path(kept.__file__).parents[1]
+    names = {path.name for pattern in kept.MADE_OF for path in (root / "preprocessing").rglob(pattern)}
+    assert {"calibration.toml", "model.safetensors", "nodule.py"} <= names
+    assert len(kept.code_digest()) == 64
+
+
+def test_digest_of_a_volume_is_made_once():
+    from medomni import pipeline
+
+    volume = Volume(VOLUME.hu.copy(), GRID)
+    assert volume_digest(volume) == volume_digest(volume) == pipeline._digest(volume)
