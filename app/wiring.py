@@ -89,6 +89,10 @@ def _drafter(name: str, adapter: Path | None, settings: Settings) -> "Drafter | 
     offered = plugins.names(plugins.Group.DRAFTERS)
     if name == OWN_DRAFTER:
         adapter = adapter_folder(adapter)
+    elif adapter is not None:
+        from adapters import check
+
+        check.check_adapter(adapter, settings.drafter_model)
     if name not in offered:
         raise MissingPart(
             "no drafter has this name",

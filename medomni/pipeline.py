@@ -30,7 +30,7 @@ from medomni.types.region import Coverage, Region
 from medomni.types.report import Draft, Prior, Report
 from medomni.types.segmentation import Segmentation
 from medomni.types.study import Study
-from medomni.types.volume import Grid, Volume
+from medomni.types.volume import Volume
 
 Progress = Callable[[float], None]
 """Told the share of the running stage that is done, 0 to 1."""
@@ -49,6 +49,15 @@ class Segmenter(Protocol):
         ...
 
 
+@dataclass(frozen=True, eq=False)
+class Shown:
+    """What a drafter may look at besides the statements; ``history`` is the person's text and must not leave the machine."""
+
+    volume: Volume
+    segmentation: Segmentation
+    history: str = ""
+
+
 class Drafter(Protocol):
     """Words statements about findings. Entry-point group ``medomni.drafters``; what it writes passes the guard or is replaced."""
 
@@ -62,7 +71,7 @@ class Drafter(Protocol):
         """The model, its adapter and their digests, for the record."""
         ...
 
-    def word(self, statements: Sequence[Statement], language: str) -> Sequence[str]:
+    def word(self, statements: Sequence[Statement], language: str, shown: Shown) -> Sequence[str]:
         """Return a text with slots for each statement, "" where there is none.
 
         Raises:
@@ -159,19 +168,20 @@ def draft_report(request: Request, stages: Stages, watch: Watch) -> Drafted:
             language=request.language,
         )
     with watch.stage("word"):
-        draft, rewording = _worded(draft, volume.grid, stages.drafter)
+        shown = Shown(volume, segmentation, request.history)
+        draft, rewording = _worded(draft, shown, stages.drafter)
         draft = draft.model_copy(update={"notices": draft.notices + review(draft)})
         parts = stages.drafter.parts if stages.drafter else ()
         report = Report(**dict(draft), provenance=_provenance(study, volume, segmentation, parts))
     return Drafted(study, volume, segmentation, detection.lesions, regions, report, rewording)
 
 
-def _worded(draft: Draft, grid: Grid, drafter: Drafter | None) -> tuple[Draft, Rewording]:
+def _worded(draft: Draft, shown: Shown, drafter: Drafter | None) -> tuple[Draft, Rewording]:
     """The draft in the drafter's words; in fixed phrases with a warning when the drafter is not to be had."""
     if drafter is None:
         return draft, Rewording()
     try:
-        return reword(draft, grid, drafter.word)
+        return reword(draft, shown.volume.grid, lambda statements, language: drafter.word(statements, language, shown))
     except MissingPart:
         notice = Notice(code="drafter_not_available", fields={"drafter": drafter.name})
         return draft.model_copy(update={"notices": (*draft.notices, notice)}), Rewording()

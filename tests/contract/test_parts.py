@@ -55,7 +55,7 @@ def test_folder_that_is_no_bundle_is_bad_input(tmp_path):
 
 
 def test_another_drafter_is_a_missing_part():
-    with pytest.raises(MissingPart, match="template, openai-compatible, smollm2"):
+    with pytest.raises(MissingPart, match="template, openai-compatible, qwen-omni, smollm2"):
         wiring.stages("hu-rules", settings.load({}), drafter="gpt")
 
 

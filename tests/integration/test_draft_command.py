@@ -97,6 +97,7 @@ def test_run_record_holds_cost_digests_and_counts(drafted):
         "measure",
         "detect",
         "compose",
+        "word",
         "write",
     ]
     assert all(stage.peak_mib > 0 for stage in run.stages)
@@ -105,8 +106,10 @@ def test_run_record_holds_cost_digests_and_counts(drafted):
     assert all(hashlib.sha256((out / name).read_bytes()).hexdigest() == digest for name, digest in run.files.items())
 
 
-def test_same_study_gives_the_same_bytes(drafted, medomni, study, tmp_path):
+@pytest.mark.parametrize("cache_mib", [0, 1024])
+def test_same_study_gives_the_same_bytes_worked_out_again_or_kept(drafted, medomni, study, tmp_path, monkeypatch, cache_mib):
     again = tmp_path / "again"
+    monkeypatch.setenv("MEDOMNI_CACHE_MIB", str(cache_mib))
     medomni("draft", study, "--history", HISTORY, "--out", again)
     here, there = ({name: digest for name, digest in run_of(out).files.items() if name != FHIR} for out in (again, drafted[0]))
     assert here == there

@@ -8,7 +8,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib import error, request
 
 from medomni.errors import BadSettings, MissingPart
@@ -17,6 +17,9 @@ from medomni.model.prompt import TOKENS_EACH, groups
 from medomni.reporting.statement import Statement
 from medomni.settings import Settings
 from medomni.types.provenance import Part
+
+if TYPE_CHECKING:
+    from medomni.pipeline import Shown
 
 PATIENCE_S = 120.0
 """Seconds after which a server that does not answer is given up."""
@@ -38,7 +41,7 @@ class OpenAiCompatible:
         """The model's name; what runs behind a server cannot be digested."""
         return (Part(role="drafter", name=f"{NAME} {self.model}", version="not known"),)
 
-    def word(self, statements: Sequence[Statement], language: str) -> list[str]:
+    def word(self, statements: Sequence[Statement], language: str, _shown: "Shown | None" = None) -> list[str]:
         """See ``medomni.pipeline.Drafter``."""
         if language != "en":
             return []

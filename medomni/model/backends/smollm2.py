@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from medomni.model import weights
 from medomni.model.adapter import base_identity, load
@@ -12,6 +13,9 @@ from medomni.model.prompt import TOKENS_EACH, grammar, groups, prompt, sentences
 from medomni.reporting.statement import Statement
 from medomni.settings import Settings
 from medomni.types.provenance import Part
+
+if TYPE_CHECKING:
+    from medomni.pipeline import Shown
 
 NAME = "smollm2"
 WEIGHTS = "decoder"
@@ -41,7 +45,7 @@ class SmolLm2:
         model = Part(role="drafter", name="SmolLM2-135M-Instruct", version=base_identity()[-7:], digest=self._decoder.digest)
         return (model, Part(role="adapter", name=adapter.name, version="1", digest=adapter.digest)) if adapter else (model,)
 
-    def word(self, statements: Sequence[Statement], language: str) -> list[str]:
+    def word(self, statements: Sequence[Statement], language: str, _shown: "Shown | None" = None) -> list[str]:
         """See ``medomni.pipeline.Drafter``."""
         if language != "en":
             return []
