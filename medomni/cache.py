@@ -10,12 +10,15 @@ of a history; what is kept are masks and measurements of a study, so the folder 
 import hashlib
 import os
 import tempfile
+import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 DIGEST_BYTES = 32
-SUFFIX = ".kept"
+SUFFIX, PARTIAL = ".kept", ".part-"
+FORGOTTEN_S = 3600.0
+"""Age in seconds from which a half-written file is nobody's."""
 
 
 @dataclass(frozen=True)
@@ -46,16 +49,28 @@ class Cache:
             return
         with suppress(OSError):
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            descriptor, partial = tempfile.mkstemp(prefix=".part-", dir=self.folder)
-            with os.fdopen(descriptor, "wb") as stream:
-                stream.write(hashlib.sha256(content).digest())
-                stream.write(content)
-            Path(partial).replace(self._path(key))
+            descriptor, partial = tempfile.mkstemp(prefix=PARTIAL, dir=self.folder)
+            try:
+                with os.fdopen(descriptor, "wb") as stream:
+                    stream.write(hashlib.sha256(content).digest())
+                    stream.write(content)
+                Path(partial).replace(self._path(key))
+            finally:
+                Path(partial).unlink(missing_ok=True)
             self._evict()
 
+    def drop(self, key: str) -> None:
+        """Forget what is kept under a key: it cannot be read."""
+        with suppress(OSError):
+            self._path(key).unlink()
+
     def _evict(self) -> None:
-        """Drop the least recently used until the rest fits."""
+        """Drop the least recently used until the rest fits, and what a stopped process left half written."""
         found = []
+        for path in self.folder.glob(f"{PARTIAL}*"):
+            with suppress(OSError):
+                if time.time() - path.stat().st_mtime > FORGOTTEN_S:
+                    path.unlink()
         for path in self.folder.glob(f"*{SUFFIX}"):
             with suppress(OSError):
                 found.append((path.stat().st_mtime_ns, path.stat().st_size, path))

@@ -171,7 +171,7 @@ def draft_report(request: Request, stages: Stages, watch: Watch) -> Drafted:
         shown = Shown(volume, segmentation, request.history)
         draft, rewording = _worded(draft, shown, stages.drafter)
         draft = draft.model_copy(update={"notices": draft.notices + review(draft)})
-        parts = stages.drafter.parts if stages.drafter else ()
+        parts = stages.drafter.parts if stages.drafter and rewording.kept else ()
         report = Report(**dict(draft), provenance=_provenance(study, volume, segmentation, parts))
     return Drafted(study, volume, segmentation, detection.lesions, regions, report, rewording)
 

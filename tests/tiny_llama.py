@@ -58,5 +58,5 @@ def write_tiny_llama(folder, seed=0):
         tensors |= {f"{stem}.mlp.{name}_proj.weight": random(*shape) for name, shape in inner.items()}
         tensors |= {f"{stem}.{name}.weight": 1 + random(WIDTH) for name in ("input_layernorm", "post_attention_layernorm")}
     save(folder, tensors)
-    weights.write_record(folder)
+    weights.write_record(folder, "decoder")
     return folder

@@ -81,11 +81,13 @@ def verify(names: Names = None, as_json: Json = False) -> None:
             states[name] = weights.state_of_shipped(name)
         else:
             weights.entry(name)
-            states[name] = weights.state_of(weights.folder_of(home, name))
+            states[name] = weights.state_of(weights.folder_of(home, name), name)
     if as_json:
         options.answer_json({"weights": {name: str(state) for name, state in states.items()}})
     else:
         options.answer("\n".join(f"{name}: {state}" for name, state in states.items()))
     damaged = [name for name, state in states.items() if state is weights.State.DAMAGED]
     if damaged:
-        raise BadInput("weights are damaged", found=", ".join(damaged), remedy="run: medomni weights pull " + " ".join(damaged))
+        pulled = [name for name in damaged if name not in weights.shipped()]
+        remedy = f"run: medomni weights pull {' '.join(pulled)}" if pulled else "install MedOmni again"
+        raise BadInput("weights are damaged", found=", ".join(damaged), remedy=remedy, where=damaged[0])

@@ -51,14 +51,30 @@ def load(folder: Path, shape: LlamaShape, base: str) -> Adapter:
     """
     from safetensors.numpy import load_file
 
-    card = tomllib.loads((folder / CARD).read_text("utf-8")) if (folder / CARD).is_file() else {}
+    card = card_of(folder)
     if card.get("base") != base:
         raise BadInput(
             "the adapter was fitted to another language model", remedy="give one that was fitted to this base", where=folder.name
         )
     config = json.loads((folder / CONFIG).read_text("utf-8"))
-    blocks = blocks_of(load_file(folder / WEIGHTS), float(config["lora_alpha"]), int(config["r"]), shape)
+    if config.get("use_rslora") or config.get("fan_in_fan_out"):
+        raise BadInput("the adapter scales or lays out its matrices in another way", remedy="fit a plain one", where=folder.name)
+    blocks = blocks_of(load_file(folder / WEIGHTS), float(config.get("lora_alpha", 8)), int(config["r"]), shape)
     return Adapter(sha256_of(folder / WEIGHTS), blocks, str(card.get("name", folder.name)))
+
+
+def card_of(folder: Path) -> dict[str, object]:
+    """The card of an adapter; empty without one.
+
+    Raises:
+        BadInput: the card is no TOML.
+    """
+    if not (folder / CARD).is_file():
+        return {}
+    try:
+        return tomllib.loads((folder / CARD).read_text("utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise BadInput("the card of the adapter is no TOML", remedy="save the adapter again", where=folder.name) from error
 
 
 def blocks_of(tensors: Mapping[str, np.ndarray], alpha: float, rank: int, shape: LlamaShape) -> dict[int, Thin]:
@@ -79,6 +95,9 @@ def blocks_of(tensors: Mapping[str, np.ndarray], alpha: float, rank: int, shape:
             stem = f"base_model.model.model.layers.{layer}.self_attn.{target}"
             names = (f"{stem}.lora_A.weight", f"{stem}.lora_B.weight")
             if names[0] in tensors and names[1] in tensors:
+                tall = (shape.heads if target == "q_proj" else shape.shared_heads) * shape.head
+                if tensors[names[0]].shape != (rank, shape.width) or tensors[names[1]].shape != (tall, rank):
+                    raise BadInput("a matrix of the adapter has the wrong size", found=target, remedy="fit it to this base")
                 thin, added = slice(place * rank, (place + 1) * rank), tensors[names[1]].astype(np.float32) * (alpha / rank)
                 down[thin] = tensors[names[0]]
                 up[first[target] : first[target] + len(added), thin] = added

@@ -16,7 +16,7 @@ AT_ONCE = 6
 """Statements that are worded in one answer: the prompt stays short."""
 WORDS = r"/[A-Za-z ,()-]{0,70}/"
 """What a sentence may hold between its slots: no digit, no second sentence."""
-BEGIN = r"/[A-Z][a-z]/"
+BEGIN = r"/[A-Z][a-z ]/"
 TOKENS_EACH = 60
 """Tokens of the longest sentence."""
 

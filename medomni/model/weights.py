@@ -19,6 +19,10 @@ from medomni.errors import BadInput, MissingPart
 from medomni.reporting.vocabulary import read_table
 from medomni.types.codes import Value
 
+FORM = "1"
+"""Version of how pulled weights are kept; counted up when a converter changes."""
+MADE_OF = "made of"
+"""Key of a record that holds the folder's identity."""
 RECORD = "weights.json"
 """The file of a pulled folder that holds the digest of every other file in it; written last."""
 _CHUNK = 1 << 22
@@ -106,6 +110,11 @@ def folder_of(home: Path, name: str) -> Path:
     return home / "weights" / name
 
 
+def identity_of(name: str) -> str:
+    """What a pulled folder is made of: a digest of its manifest entry and of the form in which it is kept."""
+    return hashlib.sha256(f"{FORM} {entry(name).model_dump_json()}".encode()).hexdigest()
+
+
 def require(home: Path, name: str) -> Path:
     """Return the folder of pulled weights; their record is trusted, ``state_of`` reads every byte.
 
@@ -113,9 +122,9 @@ def require(home: Path, name: str) -> Path:
         MissingPart: they were not pulled.
     """
     folder = folder_of(home, name)
-    if not (folder / RECORD).is_file():
+    if not is_pulled(home, name):
         raise MissingPart(
-            "these weights are not here",
+            "these weights are not here, or were pulled by another release",
             found=entry(name).role,
             remedy=f"run: medomni weights pull {name}",
             where=name,
@@ -124,27 +133,32 @@ def require(home: Path, name: str) -> Path:
 
 
 def is_pulled(home: Path, name: str) -> bool:
-    """Whether the weights of a name were pulled as a whole."""
-    return (folder_of(home, name) / RECORD).is_file()
+    """Whether the weights of a name were pulled as a whole, and are those of this release; their bytes are not read."""
+    return _record(folder_of(home, name)).get(MADE_OF) == identity_of(name)
 
 
-def state_of(folder: Path) -> State:
+def state_of(folder: Path, name: str) -> State:
     """Return whether every file of a pulled folder is there with the digest of its record; reads all of them."""
-    record = folder / RECORD
-    if not record.is_file():
+    if not (folder / RECORD).is_file():
         return State.MISSING
+    digests = _record(folder)
+    is_right = digests.pop(MADE_OF, "") == identity_of(name)
+    is_whole = all((folder / file).is_file() and sha256_of(folder / file) == digest for file, digest in digests.items())
+    return State.READY if is_right and is_whole and digests else State.DAMAGED
+
+
+def _record(folder: Path) -> dict[str, str]:
+    """The record of a folder, empty when there is none that can be read."""
     try:
-        digests = TypeAdapter(dict[str, str]).validate_json(record.read_bytes())
-    except ValueError:
-        return State.DAMAGED
-    is_whole = all((folder / name).is_file() and sha256_of(folder / name) == digest for name, digest in digests.items())
-    return State.READY if is_whole and digests else State.DAMAGED
+        return TypeAdapter(dict[str, str]).validate_json((folder / RECORD).read_bytes())
+    except (OSError, ValueError):
+        return {}
 
 
-def write_record(folder: Path) -> None:
-    """Write the digest of every file of a folder, last of all."""
+def write_record(folder: Path, name: str) -> None:
+    """Write the identity of a folder and the digest of every file of it, last of all."""
     digests = {path.name: sha256_of(path) for path in sorted(folder.iterdir()) if path.name != RECORD}
-    (folder / RECORD).write_text(json.dumps(digests, indent=1) + "\n", encoding="utf-8")
+    (folder / RECORD).write_text(json.dumps({MADE_OF: identity_of(name), **digests}, indent=1) + "\n", encoding="utf-8")
 
 
 def digest_of(folder: Path) -> str:

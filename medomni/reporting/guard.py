@@ -2,8 +2,9 @@
 
     text with slots, Statement -> the reason why it may not stand, or None
 
-The text is read as a stranger's: by the labeler for what it claims and denies, and word by word against the words that a sentence
-may hold at all. What fails is replaced by the phrase bank's sentence.
+A sentence stands only when it is, word for word, one of the sentences of ``wording_en.toml`` for its statement: its own noun, its
+side, its certainty, each slot in its role. Besides it is read as a stranger's by the labeler, which must find its finding and no
+other. What fails is replaced by the phrase bank's sentence; the reason tells what a drafter does wrong.
 """
 
 import re
@@ -15,16 +16,14 @@ from pydantic import TypeAdapter
 from medomni.reporting import labeler
 from medomni.reporting.labeler import SAME
 from medomni.reporting.statement import SLOT, Statement
-from medomni.reporting.vocabulary import read_table, tables, vocabulary
+from medomni.reporting.vocabulary import read_table, tables
 from medomni.types.finding import Laterality
 
 LONGEST = 200
 """Characters of a decoded sentence, slots unfilled."""
-_WORD = re.compile(r"[A-Za-z]+")
-_OTHER = re.compile(r"[^A-Za-z ,.()-]")
-_FIELD = re.compile(r"\{\w+\}")
 _LISTS = TypeAdapter(dict[str, tuple[str, ...]])
-_HEDGES = {"stated": (), "probable": ("probable", "probably"), "possible": ("possible", "possibly", "may", "might")}
+_HEDGES = {"stated": (), "probable": ("probable", "probably"), "possible": ("possible", "possibly", "may")}
+_SIDED = (Laterality.LEFT, Laterality.RIGHT, Laterality.BILATERAL)
 
 
 class Reason(StrEnum):
@@ -34,7 +33,7 @@ class Reason(StrEnum):
     FORM = "form"
     SLOTS = "slots"
     NUMBER = "number"
-    WORD = "word"
+    WORDING = "wording"
     CLAIM = "claim"
     DENIAL = "denial"
     SIDE = "side"
@@ -42,25 +41,23 @@ class Reason(StrEnum):
 
 
 def objection(text: str, statement: Statement, language: str) -> Reason | None:
-    """Return why a text may not stand for the statement, None when it may. Only English can be read word by word."""
+    """Return why a text may not stand for the statement, None when it may. Only English sentences are known."""
     if not text.strip():
         return Reason.EMPTY
-    is_begun = text[0].isupper() or text.startswith("{")
-    if language != "en" or len(text) > LONGEST or not text.endswith(".") or text != text.strip() or not is_begun:
+    if language != "en" or len(text) > LONGEST or not text.endswith(".") or text != text.strip():
         return Reason.FORM
-    slots = SLOT.findall(text)
-    if sorted(slots) != sorted(statement.slots):
+    if sorted(SLOT.findall(text)) != sorted(statement.slots):
         return Reason.SLOTS
     bare = SLOT.sub(" ", text)
-    if re.search(r"[0-9]", bare):
+    if re.search(r"\d", bare):
         return Reason.NUMBER
-    words = [word.lower() for word in _WORD.findall(bare)]
-    if _OTHER.search(bare) or not set(words) <= allowed_words() or "." in bare[:-1]:
-        return Reason.WORD
-    return _meaning(text, bare, words, statement)
+    reason = _meaning(text, bare, statement)
+    if reason is None and not form(statement.label, statement.step, statement.side).fullmatch(text):
+        return Reason.WORDING
+    return reason
 
 
-def _meaning(text: str, bare: str, words: list[str], statement: Statement) -> Reason | None:
+def _meaning(text: str, bare: str, statement: Statement) -> Reason | None:
     read = labeler.mentions(SLOT.sub("", text), "en")
     if any(mention.is_denied for mention in read):
         return Reason.DENIAL
@@ -69,9 +66,8 @@ def _meaning(text: str, bare: str, words: list[str], statement: Statement) -> Re
     is_named = statement.label in named if is_read else any(noun in bare.lower() for noun in nouns(statement.label))
     if not is_named or named - {statement.label, *SAME.get(statement.label, ())}:
         return Reason.CLAIM
-    sides = {side for side in ("left", "right", "bilateral", "both") if side in words}
-    expected = {statement.side.value} if statement.side in _SIDED else set()
-    if sides != expected:
+    words = set(re.findall(r"[a-z]+", bare.lower()))
+    if words & {"left", "right", "bilateral", "both"} != ({statement.side.value} if statement.side in _SIDED else set()):
         return Reason.SIDE
     hedges = {word for step in _HEDGES.values() for word in step if word in words}
     if bool(hedges) != (statement.step != "stated") or not hedges <= set(_HEDGES[statement.step]):
@@ -79,7 +75,27 @@ def _meaning(text: str, bare: str, words: list[str], statement: Statement) -> Re
     return None
 
 
-_SIDED = (Laterality.LEFT, Laterality.RIGHT, Laterality.BILATERAL)
+@cache
+def form(label: str, step: str, side: Laterality) -> re.Pattern[str]:
+    """Every sentence in which such a statement may be worded."""
+    tails = _LISTS.validate_python(read_table("wording_en.toml")["tails"])["image"]
+    sided = [noun if side not in _SIDED else f"{side.value} {noun}" for noun in nouns(label)]
+    said = set()
+    for frame in sentences_of(step):
+        for noun in sided:
+            for article in ("", "a ", "an "):
+                text = filled(frame, noun, article)
+                said |= {text, *(text.removesuffix(".") + tail for tail in tails)}
+    return re.compile("|".join(re.escape(text) for text in sorted(said)))
+
+
+def filled(frame: str, noun: str, article: str) -> str:
+    """A frame with its noun; slots stay."""
+    named = {"noun": noun, "a_noun": article + noun}
+    named |= {name.capitalize(): text[:1].upper() + text[1:] for name, text in named.items()}
+    for name, text in named.items():
+        frame = frame.replace("{" + name + "}", text)
+    return frame
 
 
 @cache
@@ -89,20 +105,18 @@ def labeler_labels() -> frozenset[str]:
 
 
 @cache
-def allowed_words() -> frozenset[str]:
-    """Every word that a decoded sentence may hold, in lower case."""
-    table = read_table("wording_en.toml")
-    texts = [
-        text
-        for part in ("nouns", "frames", "tails", "words")
-        for row in _LISTS.validate_python(table[part]).values()
-        for text in row
-    ]
-    texts += [entry.en for entry in vocabulary().labels.values()]
-    return frozenset(word.lower() for text in texts for word in _WORD.findall(_FIELD.sub(" ", text)))
+def worded_labels() -> frozenset[str]:
+    """The labels that may be worded at all."""
+    return frozenset(_LISTS.validate_python(read_table("wording_en.toml")["nouns"]))
 
 
 @cache
 def nouns(label: str) -> tuple[str, ...]:
     """What a finding may be called."""
     return _LISTS.validate_python(read_table("wording_en.toml")["nouns"])[label]
+
+
+@cache
+def sentences_of(step: str) -> tuple[str, ...]:
+    """The frames of a degree of certainty."""
+    return _LISTS.validate_python(read_table("wording_en.toml")["frames"])[step]

@@ -20,6 +20,8 @@ VERSION = "1"
 """Printed with each score that this reader takes part in."""
 _SENTENCE = re.compile(r"(?<![0-9])\.(?=\s|$)|\.(?=\s+[A-Z])|[;；。！!?？\n]")
 _HEADING = re.compile(r"^\s*(?:[0-9]+[.)、]\s*)?([A-Za-z\u4e00-\u9fff][A-Za-z ,/&\u4e00-\u9fff]{0,45}?)\s*[:：]\s*")
+_NOTHING = re.compile(r"(?:none|negative|absent|nil|not (?:seen|present)|无|未见|阴性)\b", re.IGNORECASE)
+_COMMA = re.compile("[,，]\\s*")
 _SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?)(?:\s?[x×*]\s?([0-9]+(?:\.[0-9]+)?))*\s?-?(mm|cm|毫米|厘米)")
 _UNIT_MM = {"mm": 1.0, "毫米": 1.0, "cm": 10.0, "厘米": 10.0}
 SIZED = ("lung_nodule", "lymphadenopathy", "hiatal_hernia", "pericardial_effusion", "pleural_effusion", "consolidation")
@@ -72,7 +74,7 @@ def _clauses(text: str, language: str) -> Iterator[str]:
     is_left_out = False
     for line in text.split("\n"):
         heading = _HEADING.match(line)
-        if heading:
+        if heading and not (_NOTHING.match(line[heading.end() :]) and _names_a_finding(heading[1], words)):
             is_left_out = bool(words.headings_left_out.fullmatch(heading[1].strip().lower()))
             line = line[heading.end() :]  # noqa: PLW2901
         elif not line.strip():
@@ -80,7 +82,24 @@ def _clauses(text: str, language: str) -> Iterator[str]:
         if is_left_out:
             continue
         for sentence in _SENTENCE.split(line):
-            yield from (part for part in words.breaks.split(sentence.lower()) if part.strip())
+            for part in words.breaks.split(sentence.lower()):
+                yield from (piece for piece in _statements(part, words) if piece.strip())
+
+
+def _names_a_finding(text: str, words: "_Words") -> bool:
+    """Whether a heading is a finding itself, as in "Pleural effusion: none"."""
+    return any(terms.pattern.search(text.lower()) for terms in words.labels.values())
+
+
+def _statements(clause: str, words: "_Words") -> Iterator[str]:
+    """A clause cut at each comma after which something new is stated: a degree or side before a finding, or a denial."""
+    start = 0
+    for comma in _COMMA.finditer(clause):
+        rest = clause[comma.end() :]
+        if words.anew.match(rest) and any(terms.pattern.search(rest.split(",")[0]) for terms in words.labels.values()):
+            yield clause[start : comma.start()]
+            start = comma.end()
+    yield clause[start:]
 
 
 def _in_clause(clause: str, language: str) -> Iterator[Mention]:
@@ -145,6 +164,7 @@ class _Words:
     hedged: re.Pattern[str]
     new_statement: re.Pattern[str]
     breaks: re.Pattern[str]
+    anew: re.Pattern[str]
     left: re.Pattern[str]
     right: re.Pattern[str]
     both: re.Pattern[str]

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from medomni.reporting.case import Case
 from medomni.reporting.compose import clinical
-from medomni.reporting.guard import Reason, objection
+from medomni.reporting.guard import Reason, objection, worded_labels
 from medomni.reporting.phrases import bank
 from medomni.reporting.statement import Statement
 from medomni.reporting.wording import statements
@@ -34,7 +34,8 @@ class Rewording:
 def reword(draft: Draft, grid: Grid, writer: Writer) -> tuple[Draft, Rewording]:
     """Return the draft with the writer's sentences where they may stand."""
     case = Case(bank(draft.language), draft.context, draft.acquisition, grid, draft.coverage, draft.findings, draft.prior)
-    wanted = [statement for finding in clinical(case) for statement in statements(case, finding)]
+    stated = [statement for finding in clinical(case) for statement in statements(case, finding)]
+    wanted = [statement for statement in stated if statement.label in worded_labels()]
     if not wanted:
         return draft, Rewording()
     texts = list(writer(wanted, draft.language))

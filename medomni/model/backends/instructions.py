@@ -1,15 +1,17 @@
 """What a general language model is asked: the same statements as the embedded decoder, with the rules written out."""
 
+import re
 from collections.abc import Sequence
 
 from medomni.model.prompt import line
-from medomni.reporting.guard import allowed_words
+from medomni.reporting.guard import sentences_of
 from medomni.reporting.statement import Statement
 
 RULES = """You word findings of a CT report. For each numbered finding write one line: its number, a blank, one English sentence.
-Rules: say only what the finding says. Keep its certainty: "stated" is said plainly, "probable" with the word probable or
-probably, "possible" with possible, possibly or may. Name its side when it has one. Copy each slot in braces exactly once and
-write no digit yourself. End each sentence with a full stop. Write nothing else. Use only these words:"""
+Rules: say only what the finding says, with its side where it has one, in one of the sentences below. {noun} is the finding with
+its side, {a_noun} the same with an article where English wants one. Copy {place}, {numbers} and {image} exactly once each where
+the finding has them, and write no digit yourself. Instead of the full stop a sentence may end with " (image {image}).".
+Write nothing else. Sentences:"""
 EXAMPLE = """Findings:
 1 possible left pleural effusion {image} {numbers}
 2 stated consolidation {place}
@@ -19,8 +21,9 @@ Sentences:
 
 
 def instructions() -> str:
-    """The rules, the words that may be used, and an example."""
-    return f"{RULES} {' '.join(sorted(allowed_words()))}\n\nExample:\n{EXAMPLE}"
+    """The rules, the sentences that may be used, and an example."""
+    frames = "\n".join(f"{step}: {' | '.join(sentences_of(step))}" for step in ("stated", "probable", "possible"))
+    return f"{RULES}\n{frames}\n\nExample:\n{EXAMPLE}"
 
 
 def question(statements: Sequence[Statement]) -> str:
@@ -34,6 +37,6 @@ def answers(text: str, count: int) -> list[str]:
     for answer in text.splitlines():
         head, _, rest = answer.strip().partition(" ")
         number = head.rstrip(".):")
-        if number.isdigit() and 1 <= int(number) <= count and not found[int(number) - 1]:
+        if re.fullmatch(r"[0-9]{1,2}", number) and 1 <= int(number) <= count and not found[int(number) - 1]:
             found[int(number) - 1] = rest.strip()
     return found

@@ -1,15 +1,17 @@
 """A drafter behind an OpenAI-compatible server (vLLM, Ollama, llama.cpp): statements out, sentences back, under the same guard.
 
 What is sent is what is stated of each finding: label, certainty, side and the names of slots. No number, no history, no
-identifier and no image leaves this process.
+identifier and no image leaves this process. Redirects and proxies are not followed.
 """
 
 import json
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from http.client import HTTPException
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib import error, request
+from urllib import request
 
 from medomni.errors import BadSettings, MissingPart
 from medomni.model.backends.instructions import answers, instructions, question
@@ -64,15 +66,37 @@ class OpenAiCompatible:
             f"{self.url.rstrip('/')}/chat/completions", json.dumps(body).encode(), headers, method="POST"
         )
         try:
-            with request.urlopen(asked, timeout=PATIENCE_S) as answer:  # noqa: S310
-                return _content(json.loads(answer.read(LARGEST_ANSWER_BYTES)))
-        except (error.URLError, OSError, ValueError, KeyError, IndexError, TypeError) as found:
+            with _OPENER.open(asked, timeout=PATIENCE_S) as answer:
+                return _content(json.loads(_read(answer)))
+        except (OSError, HTTPException, ValueError, LookupError, TypeError, RecursionError) as found:
             raise MissingPart(
                 "the drafting server gives no usable answer",
                 found=type(found).__name__,
                 remedy="check MEDOMNI_DRAFTER_URL and MEDOMNI_DRAFTER_MODEL",
                 where=NAME,
             ) from found
+
+
+class _NoRedirect(request.HTTPRedirectHandler):
+    """A server that sends elsewhere is not followed: the key and the findings are for it alone."""
+
+    def redirect_request(self, *_: Any, **__: Any) -> None:  # noqa: ANN401
+        """Follow nothing."""
+
+
+_OPENER = request.build_opener(request.ProxyHandler({}), _NoRedirect())
+"""No proxy stands between: the server is asked directly or not at all."""
+
+
+def _read(answer: Any) -> bytes:  # noqa: ANN401  (an HTTP answer)
+    """The whole answer, within ``PATIENCE_S`` and ``LARGEST_ANSWER_BYTES``."""
+    until, parts, size = time.monotonic() + PATIENCE_S, list[bytes](), 0
+    while part := answer.read1(1 << 16):
+        parts.append(part)
+        size += len(part)
+        if size > LARGEST_ANSWER_BYTES or time.monotonic() > until:
+            raise ValueError("the answer has no end")
+    return b"".join(parts)
 
 
 def _content(answer: Any) -> str:  # noqa: ANN401  (JSON from outside)

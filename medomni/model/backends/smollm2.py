@@ -6,6 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from medomni.errors import MissingPart
 from medomni.model import weights
 from medomni.model.adapter import base_identity, load
 from medomni.model.generate import Decoder
@@ -33,7 +34,12 @@ class SmolLm2:
     @cached_property
     def _decoder(self) -> Decoder:
         decoder = Decoder(weights.require(self.home, WEIGHTS))
-        decoder.adapter = load(self.adapter, decoder.shape, base_identity())
+        try:
+            shape = decoder.shape
+        except (OSError, ValueError, KeyError) as error:
+            remedy = f"run: medomni weights verify {WEIGHTS}"
+            raise MissingPart("the language model is damaged", found=type(error).__name__, remedy=remedy, where=NAME) from error
+        decoder.adapter = load(self.adapter, shape, base_identity())
         return decoder
 
     @property

