@@ -2,21 +2,18 @@
 
     rng -> statements, answer
 
-The sentences come from ``medomni/data/wording_en.toml``; every one of them passes the guard.
+The sentences are those of ``medomni/data/wording_en.toml``, which the guard lets stand.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cache
 
 import numpy as np
-from pydantic import TypeAdapter
 
 from medomni.model.config import LABELS
 from medomni.model.prompt import AT_ONCE, prompt
-from medomni.reporting.guard import filled, nouns
-from medomni.reporting.statement import IMAGE, NUMBERS, PLACE, SLOT, Statement
-from medomni.reporting.vocabulary import read_table, vocabulary
+from medomni.reporting.guard import sentences_for
+from medomni.reporting.statement import IMAGE, NUMBERS, PLACE, Statement
+from medomni.reporting.vocabulary import vocabulary
 from medomni.types.finding import Laterality
 from medomni.types.report import Receipt, ReceiptKind, Sentence
 
@@ -26,24 +23,6 @@ HAS = {PLACE: 0.6, NUMBERS: 0.7, IMAGE: 0.8}
 """Share of statements that have each slot; only findings of the lungs are placed."""
 _PLACED = ("lungs", "airways")
 _SIDES = (Laterality.LEFT, Laterality.RIGHT, Laterality.BILATERAL)
-
-
-@dataclass(frozen=True)
-class _Words:
-    articles: dict[str, str]
-    frames: dict[str, tuple[str, ...]]
-    tails: tuple[str, ...]
-
-
-@cache
-def _words() -> _Words:
-    table = read_table("wording_en.toml")
-    lists = TypeAdapter(dict[str, tuple[str, ...]])
-    return _Words(
-        TypeAdapter(dict[str, str]).validate_python(table["articles"]),
-        lists.validate_python(table["frames"]),
-        lists.validate_python(table["tails"])["image"],
-    )
 
 
 def draw(rng: np.random.Generator) -> list[Statement]:
@@ -63,17 +42,9 @@ def statement(label: str, rng: np.random.Generator) -> Statement:
 
 
 def sentence(of: Statement, rng: np.random.Generator) -> str:
-    """A sentence for a statement."""
-    words = _words()
-    told = {PLACE, NUMBERS} & set(of.slots)
-    frames = [frame for frame in words.frames[of.step] if {PLACE, NUMBERS} & set(SLOT.findall(frame)) == told]
-    frame = frames[int(rng.integers(len(frames)))]
-    noun = nouns(of.label)[int(rng.integers(len(nouns(of.label))))]
-    text = _filled(frame, noun, of.side)
-    if IMAGE in of.slots:
-        tail = words.tails[int(rng.integers(len(words.tails)))]
-        text = text.removesuffix(".") + tail
-    return text
+    """One of the sentences in which a statement may be worded."""
+    known = sentences_for(of)
+    return known[int(rng.integers(len(known)))]
 
 
 def answer(statements: Sequence[Statement], rng: np.random.Generator) -> str:
@@ -85,12 +56,3 @@ def pair(rng: np.random.Generator) -> tuple[str, str]:
     """A prompt and its answer."""
     statements = draw(rng)
     return prompt(statements), answer(statements, rng)
-
-
-def _filled(frame: str, noun: str, side: Laterality) -> str:
-    """The frame with its noun and the article that its last word takes."""
-    sided = noun if side is Laterality.NONE else f"{side.value} {noun}"
-    article = _words().articles.get(noun.rsplit(maxsplit=1)[-1], "")
-    if article:
-        article = "an " if sided[0] in "aeiou" else "a "
-    return filled(frame, sided, article)

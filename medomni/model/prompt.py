@@ -5,18 +5,15 @@
 The decoder sees what is stated: noun, certainty, side and which slots there are; never a number.
 """
 
+import json
 from collections.abc import Sequence
-from itertools import permutations
 
-from medomni.reporting.guard import nouns
+from medomni.reporting.guard import nouns, sentences_for
 from medomni.reporting.statement import Statement
 from medomni.types.finding import Laterality
 
 AT_ONCE = 6
 """Statements that are worded in one answer: the prompt stays short."""
-WORDS = r"/[A-Za-z ,()-]{0,70}/"
-"""What a sentence may hold between its slots: no digit, no second sentence."""
-BEGIN = r"/[A-Z][a-z ]/"
 TOKENS_EACH = 60
 """Tokens of the longest sentence."""
 
@@ -40,20 +37,13 @@ def line(statement: Statement) -> str:
 
 
 def grammar(statements: Sequence[Statement]) -> str:
-    """The form of the answer in Lark's notation: a numbered line for each statement that holds each of its slots once."""
+    """The form of the answer in Lark's notation: for each statement one of the sentences in which it may be worded."""
     names = [f"line{number}" for number in range(1, len(statements) + 1)]
     rules = [f"start: {' '.join(names)}"]
     for number, statement in enumerate(statements, start=1):
-        orders = [_order(order) for order in permutations(sorted(statement.slots))]
-        rules.append(f'line{number}: "{number} " ({" | ".join(orders)}) ".\\n"')
-    return "\n".join([*rules, f"BEGIN: {BEGIN}", f"WORDS: {WORDS}"])
-
-
-def _order(slots: tuple[str, ...]) -> str:
-    """A sentence with its slots in that order; only a place may begin it."""
-    inside = " ".join(f'"{{{name}}}" WORDS' for name in slots)
-    begun = f"BEGIN WORDS {inside}".strip()
-    return f"{begun} | {inside}" if slots and slots[0] == "place" else begun
+        known = " | ".join(json.dumps(f"{number} {text}\n") for text in sentences_for(statement))
+        rules.append(f"line{number}: {known}")
+    return "\n".join(rules)
 
 
 def sentences(text: str, count: int) -> list[str]:

@@ -52,9 +52,7 @@ def objection(text: str, statement: Statement, language: str) -> Reason | None:
     if re.search(r"\d", bare):
         return Reason.NUMBER
     reason = _meaning(text, bare, statement)
-    if reason is None and not form(statement.label, statement.step, statement.side).fullmatch(text):
-        return Reason.WORDING
-    return reason
+    return Reason.WORDING if reason is None and text not in sentences_for(statement) else reason
 
 
 def _meaning(text: str, bare: str, statement: Statement) -> Reason | None:
@@ -75,21 +73,27 @@ def _meaning(text: str, bare: str, statement: Statement) -> Reason | None:
     return None
 
 
+def sentences_for(statement: Statement) -> tuple[str, ...]:
+    """Every sentence in which a statement may be worded, each slot of it once."""
+    return _sentences(statement.label, statement.step, statement.side, tuple(sorted(statement.slots)))
+
+
 @cache
-def form(label: str, step: str, side: Laterality) -> re.Pattern[str]:
-    """Every sentence in which such a statement may be worded."""
-    tails = _LISTS.validate_python(read_table("wording_en.toml")["tails"])["image"]
-    sided = [noun if side not in _SIDED else f"{side.value} {noun}" for noun in nouns(label)]
+def _sentences(label: str, step: str, side: Laterality, slots: tuple[str, ...]) -> tuple[str, ...]:
+    table = read_table("wording_en.toml")
+    tails = _LISTS.validate_python(table["tails"])["image"]
+    articles = TypeAdapter(dict[str, str]).validate_python(table["articles"])
     said = set()
-    for frame in sentences_of(step):
-        for noun in sided:
-            for article in ("", "a ", "an "):
-                text = filled(frame, noun, article)
-                said |= {text, *(text.removesuffix(".") + tail for tail in tails)}
-    return re.compile("|".join(re.escape(text) for text in sorted(said)))
+    for noun in nouns(label):
+        sided = f"{side.value} {noun}" if side in _SIDED else noun
+        article = "" if noun.split()[-1] not in articles else "an " if sided[0] in "aeiou" else "a "
+        for frame in sentences_of(step):
+            text = _filled(frame, sided, article)
+            said |= {text, *(text.removesuffix(".") + tail for tail in tails)}
+    return tuple(sorted(text for text in said if sorted(SLOT.findall(text)) == list(slots)))
 
 
-def filled(frame: str, noun: str, article: str) -> str:
+def _filled(frame: str, noun: str, article: str) -> str:
     """A frame with its noun; slots stay."""
     named = {"noun": noun, "a_noun": article + noun}
     named |= {name.capitalize(): text[:1].upper() + text[1:] for name, text in named.items()}
