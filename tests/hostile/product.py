@@ -51,6 +51,8 @@ class Product:
             path.mkdir()
         kept = {key: value for key, value in os.environ.items() if not key.startswith(("MEDOMNI_", "MLFLOW_", "XDG_"))}
         places = {"HOME": str(self.home), "TMPDIR": str(self.temporary), "PYTHONPATH": str(REPOSITORY)}
+        places["MEDOMNI_CACHE_MIB"] = "0"  # what is kept on purpose would count as left behind
+        places["TORCHINDUCTOR_CACHE_DIR"] = str(folder / "compiled")  # torch makes it when everything is imported at once
         command = [sys.executable, "-m", "tests.hostile.server"]
         self._server = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=kept | places, cwd=folder

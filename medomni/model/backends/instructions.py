@@ -10,13 +10,13 @@ from medomni.reporting.statement import Statement
 RULES = """You word findings of a CT report. For each numbered finding write one line: its number, a blank, one English sentence.
 Rules: say only what the finding says, with its side where it has one, in one of the sentences below. {noun} is the finding with
 its side, {a_noun} the same with an article where English wants one. Copy {place}, {numbers} and {image} exactly once each where
-the finding has them, and write no digit yourself. Instead of the full stop a sentence may end with " (image {image}).".
+the finding has them, and write no digit yourself. Instead of the full stop a sentence may end with " (slice {image}).".
 Write nothing else. Sentences:"""
 EXAMPLE = """Findings:
 1 possible left pleural effusion {image} {numbers}
 2 stated consolidation {place}
 Sentences:
-1 Possible left pleural effusion, {numbers} (image {image}).
+1 Possible left pleural effusion, {numbers} (slice {image}).
 2 There is consolidation in {place}."""
 
 

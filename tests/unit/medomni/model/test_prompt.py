@@ -21,12 +21,12 @@ def test_decoder_sees_what_is_stated_and_no_number():
 @pytest.mark.parametrize(
     ("text", "is_in"),
     [
-        ("1 Right pleural effusion, {numbers} (image {image}).\n2 Possible nodule in {place}, {numbers}.\n", True),
+        ("1 Right pleural effusion, {numbers} (slice {image}).\n2 Possible nodule in {place}, {numbers}.\n", True),
         ("1 Right pleural effusion, {numbers}.\n2 Possible nodule in {place}, {numbers}.\n", False),
-        ("1 Right pleural effusion, 120 {numbers} (image {image}).\n2 Possible nodule in {place}, {numbers}.\n", False),
+        ("1 Right pleural effusion, 120 {numbers} (slice {image}).\n2 Possible nodule in {place}, {numbers}.\n", False),
         ("2 Possible nodule in {place}, {numbers}.\n", False),
-        ("1 Left pleural effusion, {numbers} (image {image}).\n2 Possible nodule in {place}, {numbers}.\n", False),
-        ("1 Right pleural effusion, {numbers} (image {image}).\n2 Nodule in {place}, {numbers}.\n", False),
+        ("1 Left pleural effusion, {numbers} (slice {image}).\n2 Possible nodule in {place}, {numbers}.\n", False),
+        ("1 Right pleural effusion, {numbers} (slice {image}).\n2 Nodule in {place}, {numbers}.\n", False),
     ],
 )
 def test_answer_has_a_line_for_each_statement_with_each_slot_once(text, is_in):

@@ -21,7 +21,7 @@ def statement(label="pleural_effusion", step="stated", side=Laterality.RIGHT, **
         ("Right pleural effusion, {numbers}.", statement(numbers="about 120 mL")),
         ("There is a right pleural effusion.", statement()),
         ("Possible bilateral pleural effusion.", statement(step="possible", side=Laterality.BILATERAL)),
-        ("A nodule is probably present in {place}, {numbers} (image {image}).", statement(
+        ("A nodule is probably present in {place}, {numbers} (slice {image}).", statement(
             "lung_nodule", "probable", Laterality.NONE, place="the left upper lobe", numbers="8 x 6 mm", image="88")),
         ("Consolidation in {place}.", statement("consolidation", side=Laterality.NONE, place="the right lung")),
         ("Splenomegaly, {numbers}.", statement("splenomegaly", side=Laterality.NONE, numbers="volume 520 mL")),
@@ -47,7 +47,7 @@ def test_sentence_that_says_its_statement_may_stand(text, of):
         ("Right pleural effusion with splenomegaly, {numbers}.", Reason.WORDING),
         ("Right pleural effusion, nodule in the liver, {numbers}.", Reason.WORDING),
         ("Loss of right pleural fluid, {numbers}.", Reason.WORDING),
-        ("Right pleural effusion measuring image {numbers}.", Reason.WORDING),
+        ("Right pleural effusion measuring slice {numbers}.", Reason.WORDING),
         ("{numbers} right pleural effusion.", Reason.WORDING),
         ("Right pericardial effusion, {numbers}.", Reason.CLAIM),
         ("Right pleural effusion and atelectasis, {numbers}.", Reason.CLAIM),
@@ -68,8 +68,8 @@ def test_denial_may_never_stand():
 
 def test_slots_keep_their_roles():
     one = statement("lung_nodule", side=Laterality.NONE, place="the left upper lobe", numbers="8 x 6 mm", image="88")
-    assert objection("Nodule in {place}, {numbers} (image {image}).", one, "en") is None
-    for text in ("Nodule in {place}, {image} (image {numbers}).", "{image} nodule in {place}, {numbers}."):
+    assert objection("Nodule in {place}, {numbers} (slice {image}).", one, "en") is None
+    for text in ("Nodule in {place}, {image} (slice {numbers}).", "{image} nodule in {place}, {numbers}."):
         assert objection(text, one, "en") is Reason.WORDING
 
 
@@ -90,7 +90,7 @@ def test_every_label_of_the_vocabulary_has_nouns_that_are_read_as_it():
             assert objection(text, statement(name, side=Laterality.NONE), "en") is None, (name, noun)
 
 
-FORMS = {"place": " in {place}", "numbers": ", {numbers}", "image": " (image {image})"}
+FORMS = {"place": " in {place}", "numbers": ", {numbers}", "image": " (slice {image})"}
 
 
 def echo(statements, _language):
@@ -113,7 +113,7 @@ def test_draft_is_worded_anew_with_its_receipts_and_numbers():
     assert [(s.receipt, s.finding_ids, s.organ) for s in before] == [(s.receipt, s.finding_ids, s.organ) for s in after]
     said = {b.text: a.text for b, a in zip(before, after, strict=True)}
     one = "Nodule in the left upper zone, 8 x 6 mm, volume 0.21 mL (slice 88)."
-    assert said[one] == one.replace("slice", "image")
+    assert said[one] == one
     assert "Possible right pleural effusion, 240 mL." in said.values()
     assert new.model_copy(update={"sections": draft.sections}) == draft
 
