@@ -16,7 +16,7 @@ import torch
 
 from adapters import wordings
 from adapters.loop import Loop, Schedule, Told, averaged
-from medomni.model.adapter import CARD, TARGETS
+from medomni.model.adapter import BASE, CARD, TARGETS
 from medomni.model.adapter import CONFIG as ADAPTER_CONFIG
 from medomni.model.adapter import WEIGHTS as ADAPTER_WEIGHTS
 from medomni.model.decoder_weights import CONFIG, TOKENIZER, WEIGHTS, StoredWeights
@@ -24,34 +24,19 @@ from medomni.model.decoder_weights import CONFIG, TOKENIZER, WEIGHTS, StoredWeig
 if TYPE_CHECKING:
     from peft import PeftModel
 
-BASE = "medomni-base"
-"""Name under which an adapter states its base; the card holds its digest."""
 NOT_LEARNED = -100
 """Target of a token that is given, not written."""
 
 
 @dataclass(frozen=True)
-class DecoderRecipe:
+class DecoderRecipe(Schedule):
     """The settings of one training; the keys of ``recipes/chest_ct.toml``."""
 
     seed: int
-    steps: int
     batch: int
     rank: int
     alpha: int
-    learning_rate: float
-    warm_up: int
-    weight_decay: float
-    average_decay: float
-    checkpoint_every: int
     gradient_checkpointing: bool
-
-    @property
-    def schedule(self) -> Schedule:
-        """How long and how fast."""
-        return Schedule(
-            self.steps, self.learning_rate, self.warm_up, self.weight_decay, self.average_decay, self.checkpoint_every
-        )
 
 
 class DecoderLearner(torch.nn.Module):
@@ -133,7 +118,7 @@ class Lessons:
 def train(folder: Path, checkpoint: Path, recipe: DecoderRecipe, told: Told) -> DecoderLearner:
     """Train to the end, or go on from the checkpoint; returns the learner with its averaged matrices."""
     learner, lessons = DecoderLearner(folder, recipe), Lessons(folder, recipe)
-    loop = Loop(learner, recipe.schedule, checkpoint)
+    loop = Loop(learner, recipe, checkpoint)
     first = loop.go_on()
     loop.run(first, lessons.after(first), learner.losses, told)
     learner.load_state_dict(averaged(checkpoint))

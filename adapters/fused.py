@@ -31,24 +31,11 @@ GUESS_WEIGHT, PAIRS_WEIGHT, GATES_WEIGHT = 0.5, 0.15, 0.1
 
 
 @dataclass(frozen=True)
-class FusedRecipe:
+class FusedRecipe(Schedule):
     """The settings of one training; the keys of ``recipes/fused.toml``."""
 
     seed: int
-    steps: int
     batch: int
-    learning_rate: float
-    warm_up: int
-    weight_decay: float
-    average_decay: float
-    checkpoint_every: int
-
-    @property
-    def schedule(self) -> Schedule:
-        """How long and how fast."""
-        return Schedule(
-            self.steps, self.learning_rate, self.warm_up, self.weight_decay, self.average_decay, self.checkpoint_every
-        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -181,7 +168,7 @@ def learner_on(near: dict[str, torch.Tensor], config: OmniConfig) -> FusedLearne
 
 def train(learner: FusedLearner, turns: Turns, checkpoint: Path, told: Told) -> None:
     """Train to the end, or go on from the checkpoint."""
-    loop = Loop(learner, turns.recipe.schedule, checkpoint)
+    loop = Loop(learner, turns.recipe, checkpoint)
     first = loop.go_on()
     loop.run(first, turns.after(first), learner.losses, told)
 

@@ -26,7 +26,7 @@ TOLD_EVERY = 20
 
 @dataclass(frozen=True)
 class Schedule:
-    """How long and how fast is learned.
+    """How long and how fast is learned: what the recipes of all trainings begin with.
 
     Attributes:
         steps: in all.

@@ -28,28 +28,15 @@ PLACES_WEIGHT, BOXES_WEIGHT = 3.0, 0.3
 
 
 @dataclass(frozen=True)
-class NearRecipe:
+class NearRecipe(Schedule):
     """The settings of one training; the keys of ``recipes/near.toml``."""
 
     region: str
     bodies: int
     first_seed: int
     seed: int
-    steps: int
     batch: int
     size: list[int]
-    learning_rate: float
-    warm_up: int
-    weight_decay: float
-    average_decay: float
-    checkpoint_every: int
-
-    @property
-    def schedule(self) -> Schedule:
-        """How long and how fast."""
-        return Schedule(
-            self.steps, self.learning_rate, self.warm_up, self.weight_decay, self.average_decay, self.checkpoint_every
-        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,7 +106,7 @@ def train(files: Sequence[Path], checkpoint: Path, recipe: NearRecipe, config: O
     torch.manual_seed(recipe.seed)
     learner = NearLearner(config)
     learner.near = learner.near.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]  # faster on a CPU
-    loop = Loop(learner, recipe.schedule, checkpoint)
+    loop = Loop(learner, recipe, checkpoint)
     first = loop.go_on()
     loop.run(first, _batches(CutOuts(files, recipe), first, recipe), learner.losses, told)
 

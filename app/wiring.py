@@ -22,8 +22,6 @@ DEFAULT_DRAFTER = "template"
 BUNDLE_SEGMENTER = "monai-bundle"
 OWN_DRAFTER = "smollm2"
 DEFAULT_ADAPTER = "chest_ct"
-BASE_MODEL = "medomni-base"
-"""Name that an adapter must state as its base; its card holds the digest."""
 
 
 def start() -> Settings:
@@ -114,8 +112,9 @@ def check_adapter(folder: Path | None) -> None:
     if folder is None:
         return
     from adapters import check
+    from medomni.model.adapter import BASE
 
-    check.check_adapter(folder, BASE_MODEL)
+    check.check_adapter(folder, BASE)
     raise MissingPart(
         "fixed phrases take no adapter",
         found="a valid adapter",
@@ -131,11 +130,11 @@ def adapter_folder(chosen: Path | None) -> Path:
         BadInput: the folder holds no adapter that can be trusted.
     """
     from adapters import check
-    from medomni.model.adapter import base_identity, card_of
+    from medomni.model.adapter import BASE, base_identity, card_of
 
     shipped = Path(check.__file__).parent / "shipped"
     folder = shipped / DEFAULT_ADAPTER if chosen is None else shipped / chosen if (shipped / chosen).is_dir() else chosen
-    check.check_adapter(folder, BASE_MODEL)
+    check.check_adapter(folder, BASE)
     if card_of(folder).get("base") != base_identity():
         raise BadInput("the adapter was fitted to another language model", remedy="give one of this base", where=folder.name)
     return folder

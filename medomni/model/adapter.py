@@ -20,6 +20,8 @@ from medomni.model.decoder_weights import LlamaShape
 from medomni.model.weights import entry, sha256_of
 
 CONFIG, WEIGHTS, CARD = "adapter_config.json", "adapter_model.safetensors", "card.toml"
+BASE = "medomni-base"
+"""Name under which an adapter states its base; its card holds the digest."""
 TARGETS = ("q_proj", "v_proj")
 """Matrices of a block that an adapter changes; queries and values, after Hu et al., LoRA, 2021."""
 FORM = "int4-32"

@@ -1,6 +1,6 @@
 """Where the weights of a draft lie, which are there, and whether they are what they should be.
 
-    weights.toml, home -> Kept(folder, state)
+    weights.toml, home -> folder, state
 
 Weights that ship lie in the packages; others are pulled once into ``home/weights/NAME`` with a record of the digest of each file.
 Knows nothing about networks, packages or how they are fetched.
