@@ -118,9 +118,7 @@ class Lessons:
 def train(folder: Path, checkpoint: Path, recipe: DecoderRecipe, told: Told) -> DecoderLearner:
     """Train to the end, or go on from the checkpoint; returns the learner with its averaged matrices."""
     learner, lessons = DecoderLearner(folder, recipe), Lessons(folder, recipe)
-    loop = Loop(learner, recipe, checkpoint)
-    first = loop.go_on()
-    loop.run(first, lessons.after(first), learner.losses, told)
+    Loop(learner, recipe, checkpoint).run(lessons.after, learner.losses, told)
     learner.load_state_dict(averaged(checkpoint))
     return learner
 

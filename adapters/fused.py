@@ -168,9 +168,7 @@ def learner_on(near: dict[str, torch.Tensor], config: OmniConfig) -> FusedLearne
 
 def train(learner: FusedLearner, turns: Turns, checkpoint: Path, told: Told) -> None:
     """Train to the end, or go on from the checkpoint."""
-    loop = Loop(learner, turns.recipe, checkpoint)
-    first = loop.go_on()
-    loop.run(first, turns.after(first), learner.losses, told)
+    Loop(learner, turns.recipe, checkpoint).run(turns.after, learner.losses, told)
 
 
 def patients_of(sights: Sequence[Path]) -> list[Patient]:

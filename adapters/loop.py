@@ -64,7 +64,7 @@ class Loop:
             "rate": self.rate,
         }
 
-    def go_on(self) -> int:
+    def _steps_done(self) -> int:
         """Take everything from the checkpoint, if there is one; returns the number of steps done."""
         if not self.checkpoint.exists():
             return 0
@@ -75,14 +75,20 @@ class Loop:
 
     def run(
         self,
-        first: int,
-        batches: Iterable[Any],
+        batches_after: Callable[[int], Iterable[Any]],
         loss_of: Callable[[Any], Mapping[str, torch.Tensor]],
         told: "Told",
     ) -> None:
-        """Learn from batches, the first of which is that of step ``first``; the loss is the sum of what ``loss_of`` gives."""
+        """Go on from the checkpoint to the end.
+
+        Args:
+            batches_after: the batches from a step on; it is given the number of steps done.
+            loss_of: the losses of a batch, whose sum is learned from.
+            told: who is told of them.
+        """
+        first = self._steps_done()
         self.module.train()
-        for step, batch in enumerate(batches, start=first):
+        for step, batch in enumerate(batches_after(first), start=first):
             losses = loss_of(batch)
             total = torch.stack(list(losses.values())).sum()
             total.backward()  # type: ignore[no-untyped-call]

@@ -100,21 +100,19 @@ class CutOuts(Dataset[Example]):
         depth, rows, columns = self.recipe.size
         return cut_out(sample, centre_of(sample, label, rng), (depth, rows, columns), rng)
 
+    def after(self, first: int) -> Iterator[Batch]:
+        """The batches from ``first`` to the end."""
+        batch = self.recipe.batch
+        order = range(first * batch, len(self))
+        yield from DataLoader(self, batch, sampler=order, num_workers=1, collate_fn=together, worker_init_fn=_use_one_thread)
+
 
 def train(files: Sequence[Path], checkpoint: Path, recipe: NearRecipe, config: OmniConfig, told: Told) -> None:
     """Train to the end, or go on from the checkpoint."""
     torch.manual_seed(recipe.seed)
     learner = NearLearner(config)
     learner.near = learner.near.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]  # faster on a CPU
-    loop = Loop(learner, recipe, checkpoint)
-    first = loop.go_on()
-    loop.run(first, _batches(CutOuts(files, recipe), first, recipe), learner.losses, told)
-
-
-def _batches(examples: CutOuts, first: int, recipe: NearRecipe) -> Iterator[Batch]:
-    order = range(first * recipe.batch, len(examples))
-    loader = DataLoader(examples, recipe.batch, sampler=order, num_workers=1, collate_fn=together, worker_init_fn=_use_one_thread)
-    yield from loader
+    Loop(learner, recipe, checkpoint).run(CutOuts(files, recipe).after, learner.losses, told)
 
 
 def _use_one_thread(_worker: int) -> None:
