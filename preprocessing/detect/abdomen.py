@@ -93,7 +93,7 @@ def stone_mm(case: Case) -> float | None:
 
 
 def kidney_stones(case: Case) -> tuple[Finding, ...]:
-    """Stones by side with the length of the largest of each."""
+    """Stones by side with the length of the largest of each; their absence is stated of two kidneys that are wholly in view."""
     label = "renal_stone"
     if not case.has("kidney_right", "kidney_left") or "kidneys" not in case.coverage.evaluated:
         return ()
@@ -103,7 +103,8 @@ def kidney_stones(case: Case) -> tuple[Finding, ...]:
     best = calibrated(label, max(lengths.values()))
     seen = [side for side, mm in lengths.items() if presence_of(calibrated(label, mm)) is not Presence.ABSENT]
     if not seen:
-        return (absent(label, best),)
+        lacking = _kidneys_lacking(case)
+        return (not_evaluated(label, lacking) if lacking else absent(label, best),)
     proof = [calcium_evidence(case, case.once(_stones)[side], f"kidney_{side}") for side in seen]
     return (
         Finding(
@@ -126,6 +127,14 @@ def kidney_stones(case: Case) -> tuple[Finding, ...]:
             evidence=tuple(proof),
         ),
     )
+
+
+def _kidneys_lacking(case: Case) -> str:
+    """Why nothing can be said of both kidneys: one runs out of the view or was not found; "" where both are whole."""
+    masks = [case.mask(name) for name in ("kidney_right", "kidney_left") if case.has(name)]
+    if any(mask[[0, -1]].any() for mask in masks):
+        return "outside_field_of_view"
+    return "" if len(masks) == 2 else "not_segmented"
 
 
 def _has_plain_kidneys(case: Case) -> bool:

@@ -195,3 +195,18 @@ def test_stone_in_the_left_kidney_has_its_side_and_length():
     (finding,) = abdomen.kidney_stones(_case(parts=((kidney, 32), (stone, 700)), masks={"kidney_left": kidney}))
     assert (finding.presence, finding.laterality) == (Presence.PRESENT, Laterality.LEFT)
     assert finding.measurement("stone_length_left").value == pytest.approx(9, abs=3)
+
+
+@pytest.mark.parametrize(
+    ("kidneys", "expected"),
+    [
+        ({"kidney_right": (20, 100), "kidney_left": (20, 100)}, (Presence.ABSENT, "")),
+        ({"kidney_right": (20, 100), "kidney_left": (-1, 30)}, (Presence.NOT_EVALUATED, "outside_field_of_view")),
+        ({"kidney_left": (20, 100)}, (Presence.NOT_EVALUATED, "not_segmented")),
+    ],
+)
+def test_no_stone_is_said_only_of_two_whole_kidneys(kidneys, expected):
+    sides = {"kidney_right": (-110, -64), "kidney_left": (64, 110)}
+    masks = {name: _box(sides[name], (62, 98), z) for name, z in kidneys.items()}
+    (finding,) = abdomen.kidney_stones(_case(parts=[(mask, 32) for mask in masks.values()], masks=masks))
+    assert (finding.presence, finding.reason) == expected
