@@ -32,8 +32,11 @@ GUESS_WEIGHT, PAIRS_WEIGHT, GATES_WEIGHT = 0.5, 0.15, 0.1
 
 @dataclass(frozen=True)
 class FusedRecipe(Schedule):
-    """The settings of one training; the keys of ``recipes/fused.toml``."""
+    """The settings of one training; the keys of ``recipes/fused.toml``. The bodies are others than those of the near network."""
 
+    region: str
+    bodies: int
+    first_seed: int
     seed: int
     batch: int
 
@@ -112,13 +115,12 @@ class Turns:
 
 
 class FusedLearner(torch.nn.Module):
-    """The omni model without what it has learned already: the near network and the boxes stand still."""
+    """The omni model without what it has learned already: the near network stands still."""
 
     def __init__(self, omni: Omni) -> None:
         super().__init__()
         self.omni = omni
-        for part in (omni.vision.near, omni.boxes):
-            part.requires_grad_(False)
+        omni.vision.near.requires_grad_(False)
 
     def losses(self, turn: Turn) -> dict[str, torch.Tensor]:
         """Loss of the labels, of the CT's own guess, of matching pairs and of the gates."""
@@ -161,8 +163,7 @@ def pairs_loss(one: torch.Tensor, other: torch.Tensor, warmth: torch.Tensor) -> 
 def learner_on(near: dict[str, torch.Tensor], config: OmniConfig) -> FusedLearner:
     """What learns, on top of the averaged weights of ``adapters.near``."""
     omni = Omni(config, modalities=("vision", "text"))
-    for name, part in (("near", omni.vision.near), ("boxes", omni.boxes)):
-        part.load_state_dict({key.removeprefix(f"{name}."): value for key, value in near.items() if key.startswith(f"{name}.")})
+    omni.vision.near.load_state_dict({key.removeprefix("near."): value for key, value in near.items()})
     return FusedLearner(omni)
 
 

@@ -143,7 +143,8 @@ class Told:
         self.recent.append(losses)
         if (step + 1) % TOLD_EVERY:
             return
-        means = {name: float(np.mean([one[name] for one in self.recent])) for name in losses}
+        names = dict.fromkeys(name for one in self.recent for name in one)  # not every step has every loss
+        means = {name: float(np.mean([one[name] for one in self.recent if name in one])) for name in names}
         self.recent.clear()
         left_min = (time.monotonic() - self.start) / (step + 1 - first) * (steps - step - 1) / 60
         told = " ".join(f"{name} {value:.4f}" for name, value in means.items())

@@ -1,4 +1,4 @@
-"""Teaches the near network and the box head on cut-outs round lesions of the bank, each label equally often.
+"""Teaches the near network on cut-outs round lesions of the bank, each label equally often.
 
 bank folder, recipe -> checkpoint with averaged weights
 """
@@ -14,17 +14,16 @@ from torch.utils.data import DataLoader, Dataset
 
 from adapters.loop import Loop, Schedule, Told
 from adapters.samples import Example, centre_of, cut_out, labels_of, load_sample
-from medomni.model.boxes import BoxHead, middles_mm, overlap
 from medomni.model.config import LABELS, OmniConfig
 from medomni.model.vision import NearNetwork
 
 ANYWHERE = 0.15
 """Share of cut-outs that lie anywhere."""
-LEAST_CELLS = 60.0
+LEAST_CELLS = 20.0
 """Cells that the loss of a label is at least divided by: a lesion of few cells counts less, false ones do not count more."""
 FOCUS = 1.5
 """Power that lets cells which are judged rightly weigh less (Lin et al., focal loss, 2017)."""
-PLACES_WEIGHT, BOXES_WEIGHT = 3.0, 0.3
+PLACES_WEIGHT = 3.0
 
 
 @dataclass(frozen=True)
@@ -41,35 +40,24 @@ class NearRecipe(Schedule):
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """Cut-outs, and of the cells that say where their box is: cut-out, cell, label and box."""
+    """Cut-outs and what is true at each of their cells."""
 
     codes: torch.Tensor
     structures: torch.Tensor
     places: torch.Tensor
-    owners: torch.Tensor
-    cells: torch.Tensor
-    labels: torch.Tensor
-    boxes: torch.Tensor
 
 
 class NearLearner(torch.nn.Module):
-    """The near network and the box head, which learn together."""
+    """The near network with its loss."""
 
     def __init__(self, config: OmniConfig) -> None:
         super().__init__()
-        self.near, self.boxes = NearNetwork(config), BoxHead(config)
+        self.near = NearNetwork(config)
 
     def losses(self, batch: Batch) -> dict[str, torch.Tensor]:
-        """Loss of the places and of the boxes."""
+        """Loss of the places."""
         near = self.near(batch.codes, batch.structures)
-        found = {"places": PLACES_WEIGHT * places_loss(near.cells, batch.places)}
-        if len(batch.cells):
-            z, y, x = batch.cells.T
-            distances = self.boxes(near.detail[batch.owners, :, z, y, x], batch.labels)
-            found["boxes"] = BOXES_WEIGHT * boxes_loss(distances, middles_mm(batch.cells), batch.boxes)
-        else:
-            found["boxes"] = torch.zeros((), device=near.cells.device)
-        return found
+        return {"places": PLACES_WEIGHT * places_loss(near.cells, batch.places)}
 
 
 class CutOuts(Dataset[Example]):
@@ -122,15 +110,10 @@ def _use_one_thread(_worker: int) -> None:
 
 def together(examples: Sequence[Example]) -> Batch:
     """Several cut-outs of one size as a batch."""
-    owners = [torch.full((len(one.box_cells),), number) for number, one in enumerate(examples)]
     return Batch(
         codes=torch.from_numpy(np.stack([one.codes for one in examples])),
         structures=torch.from_numpy(np.stack([one.structures for one in examples])),
         places=torch.from_numpy(np.stack([one.places for one in examples])),
-        owners=torch.cat(owners),
-        cells=torch.from_numpy(np.concatenate([one.box_cells for one in examples])),
-        labels=torch.from_numpy(np.concatenate([one.box_labels for one in examples])),
-        boxes=torch.from_numpy(np.concatenate([one.boxes for one in examples])),
     )
 
 
@@ -144,11 +127,3 @@ def places_loss(logits: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
     entropy = torch.nn.functional.binary_cross_entropy_with_logits(logits, target, reduction="none")
     loss = entropy * (1 - right) ** FOCUS * is_judged
     return (loss.sum(dim=(0, 2, 3, 4)) / target.sum(dim=(0, 2, 3, 4)).clamp(min=LEAST_CELLS)).mean()
-
-
-def boxes_loss(distances: torch.Tensor, middles: torch.Tensor, boxes: torch.Tensor) -> torch.Tensor:
-    """1 - overlap, and the error of the logarithm of each distance: (cell, 6), (cell, 3), (cell, 6) in mm."""
-    found = torch.cat([middles - distances[:, :3], middles + distances[:, 3:]], dim=1)
-    true = torch.cat([middles - boxes[:, :3], boxes[:, 3:] - middles], dim=1).clamp(min=0.5)
-    error = torch.nn.functional.smooth_l1_loss(torch.log1p(distances), torch.log1p(true))
-    return (1 - overlap(found, boxes)).mean() + 0.5 * error

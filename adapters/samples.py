@@ -18,6 +18,7 @@ from jaxtyping import Bool, Float32, Int64, UInt8
 
 from medomni.model.config import LABELS
 from medomni.model.scan import CELL, GRID_MM, HU_OF_CODE, STRUCTURES, Scan, focus, to_codes
+from medomni.types.volume import Grid
 
 LABEL_OF_KIND = {**{label: label for label in LABELS}, "steatosis": "hepatic_steatosis"}
 """The label of each kind of phantom disease; kinds without one are not answered."""
@@ -25,8 +26,6 @@ ALSO = {"consolidation": "lung_opacity"}
 """A consolidation is an opacity."""
 FULL_CELL = 8
 """Voxels of a cell (of 32) from which it holds a lesion; fewer are not judged, unless the lesion has no fuller cell."""
-BOXES_EACH = 16
-"""Cells of each lesion that say where its box is."""
 Box = tuple[slice, slice, slice]
 
 
@@ -62,15 +61,11 @@ class Example:
 
     Attributes:
         places: for each label and cell 1 (there), 0 (not there) or 255 (not judged).
-        box_cells, box_labels, boxes: cells of whole lesions, their label, and the lesion's box in mm of the cut-out.
     """
 
     codes: UInt8[np.ndarray, "z y x"]
     structures: UInt8[np.ndarray, "z h w"]
     places: UInt8[np.ndarray, "label d h2 w2"]
-    box_cells: Int64[np.ndarray, "n 3"]
-    box_labels: Int64[np.ndarray, "n"]
-    boxes: Float32[np.ndarray, "n 6"]
 
 
 def load_sample(path: Path) -> Sample:
@@ -90,6 +85,16 @@ def load_sample(path: Path) -> Sample:
             lesions.append(Lesion(label, np.concatenate([low, high]).astype(np.float32), inside[cells]))
     inner = structures[:, y.start // 2 : y.stop // 2, x.start // 2 : x.stop // 2]
     return Sample(codes[z, y, x], inner, tuple(lesions), info)
+
+
+def load_scan(path: Path) -> Scan:
+    """The whole scan of one file of the bank."""
+    with np.load(path) as stored:
+        codes, structures = stored["codes"], stored["structures"]
+        start = json.loads(bytes(stored["info"]).decode("utf-8"))["start_mm"]
+    origins = np.array(start) + np.arange(len(codes))[:, None] * np.array([0.0, 0.0, GRID_MM[0]])
+    along = np.eye(3)
+    return Scan(codes, structures, Grid(codes.shape, GRID_MM[1:], along[0], along[1], origins))
 
 
 def save_sample(path: Path, scan: Scan, voxels: Sequence[UInt8[np.ndarray, "d h w"]], info: dict[str, Any]) -> None:
@@ -125,22 +130,12 @@ def cut_out(sample: Sample, centre: Int64[np.ndarray, "3"], size: tuple[int, int
     codes = _taken(sample.codes, _scaled(box, CELL))
     structures = _taken(sample.structures, _scaled(box, (2, 2, 2)))
     places = np.zeros((len(LABELS), *cells), np.uint8)
-    found: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
     for lesion in sample.lesions:
         part = _taken(lesion.voxels, box)
         full = part >= min(FULL_CELL, max(1, int(lesion.voxels.max()) // 2))
         for name in (lesion.label, *([ALSO[lesion.label]] if lesion.label in ALSO else [])):
             _mark(places[LABELS.index(name)], full, part > 0)
-        if full.any() and part.sum() >= 0.98 * lesion.voxels.sum():
-            where = np.argwhere(full)
-            where = where[rng.permutation(len(where))[:BOXES_EACH]]
-            shift = np.array([f * step * edge for f, step, edge in zip(first, CELL, GRID_MM, strict=True)] * 2, np.float32)
-            found.append(
-                (where, np.full(len(where), LABELS.index(lesion.label)), np.repeat((lesion.box - shift)[None], len(where), 0))
-            )
-    none = (np.zeros((0, 3), np.int64), np.zeros(0, np.int64), np.zeros((0, 6), np.float32))
-    where, names, boxes = (np.concatenate(parts) for parts in zip(*found, strict=True)) if found else none
-    return Example(_varied(codes, rng), _faulty(structures, rng), places, where, names, boxes)
+    return Example(_varied(codes, rng), _faulty(structures, rng), places)
 
 
 def centre_of(sample: Sample, label: str | None, rng: np.random.Generator) -> Int64[np.ndarray, "3"]:

@@ -1,6 +1,7 @@
 """One training of a recipe, from phantoms to weights: what it needs is made first, and what is there already is used.
 
-recipe, work folder -> bank -> near.pt -> sights, tokenizer -> fused.pt; language model -> adapter folder
+recipe, work folder -> bank -> near.pt; another bank -> sights, tokenizer -> fused.pt; judged phantoms -> omni folder;
+language model -> adapter folder
 """
 
 import os
@@ -12,11 +13,15 @@ from typing import TYPE_CHECKING
 from medomni.errors import BadInput
 
 if TYPE_CHECKING:
+    from adapters.answers import AnswersRecipe
     from adapters.decoder import DecoderRecipe
     from adapters.fused import FusedRecipe
     from adapters.near import NearRecipe
+    from adapters.sights import Patient
+    from medomni.model.omni import Omni
     from medomni.pipeline import Progress
 
+NEAR, FUSED, WORDS = "near.pt", "fused.pt", "tokenizer.json"
 WORDS_FROM = 4
 """Texts of each patient from which the vocabulary is learned."""
 
@@ -27,20 +32,15 @@ def train_near(recipe: "NearRecipe", work: Path, tracking_uri: str, progress: "P
     from adapters.loop import Told
     from app import bank
     from medomni.model.config import base
-    from medomni.phantom.cohort import BodyRegion
 
-    if recipe.region not in tuple(BodyRegion):
-        raise BadInput("the recipe names a region that no phantom has", remedy="say chest or abdomen", where="region")
-    folder = work / "bank"
-    orders = [bank.BankOrder(recipe.first_seed + number, folder, BodyRegion(recipe.region)) for number in range(recipe.bodies)]
-    bank.write(orders, jobs or os.cpu_count() or 1, progress)
-    checkpoint = work / "near.pt"
-    with Told("near", tracking_uri, asdict(recipe) | {"bank": bank.digest(folder)}) as told:
-        near.train(sorted(folder.glob("*.npz")), checkpoint, recipe, base(), told)
+    files = _bank(recipe, work / "bank", progress, jobs)
+    checkpoint = work / NEAR
+    with Told("near", tracking_uri, asdict(recipe) | {"bank": bank.digest(work / "bank")}) as told:
+        near.train(files, checkpoint, recipe, base(), told)
     return checkpoint
 
 
-def train_fused(recipe: "FusedRecipe", work: Path, tracking_uri: str, progress: "Progress") -> Path:
+def train_fused(recipe: "FusedRecipe", work: Path, tracking_uri: str, progress: "Progress", jobs: int) -> Path:
     """Return the checkpoint of the whole model, trained to its end.
 
     Raises:
@@ -48,32 +48,82 @@ def train_fused(recipe: "FusedRecipe", work: Path, tracking_uri: str, progress: 
     """
     import numpy as np
 
-    from adapters import fused, sights, told_texts
+    from adapters import fused, told_texts
     from adapters.loop import Told, averaged
     from app import bank
     from medomni.model.config import base
     from medomni.model.text import TextWords, learn_words
-    from medomni.model.weights import sha256_of
 
-    if not (work / "near.pt").is_file():
-        raise BadInput("the near network is not here", remedy="run: medomni adapt near.toml", where="near.pt")
-    near = averaged(work / "near.pt")
-    learner, config = fused.learner_on(near, base()), base()
-    files = sorted((work / "bank").glob("*.npz"))
-    kept = []
-    for path in sights.look(files, learner.omni.vision.near, work / f"sights-{sha256_of(work / 'near.pt')[:12]}"):
-        kept.append(path)
-        progress(len(kept) / len(files))
-    patients, tokenizer = fused.patients_of(kept), work / "tokenizer.json"
+    config, folder = base(), work / "bank-fused"
+    learner = fused.learner_on(averaged(_made(work / NEAR, "near.toml")), config)
+    files = _bank(recipe, folder, progress, jobs)
+    patients, tokenizer = _patients(files, learner.omni, work, progress), work / WORDS
     if not tokenizer.exists():
         rng = np.random.default_rng(recipe.seed)
         write: tuple[Callable[..., str], ...] = (told_texts.dictation, told_texts.history)
         texts = [one(patient.info, rng) for patient in patients for one in write for _ in range(WORDS_FROM)]
         learn_words(texts, config.vocabulary, tokenizer)
     turns = fused.Turns(patients, TextWords(tokenizer, config.longest_text), recipe)
-    with Told("fused", tracking_uri, asdict(recipe) | {"bank": bank.digest(work / "bank")}) as told:
-        fused.train(learner, turns, work / "fused.pt", told)
-    return work / "fused.pt"
+    with Told("fused", tracking_uri, asdict(recipe) | {"bank": bank.digest(folder)}) as told:
+        fused.train(learner, turns, work / FUSED, told)
+    return work / FUSED
+
+
+def fit_answers(recipe: "AnswersRecipe", work: Path, progress: "Progress", jobs: int) -> Path:
+    """Return the folder of the whole model with its answers, as it ships.
+
+    Raises:
+        BadInput: the model was not trained in this folder.
+    """
+    from adapters import answers, fused
+    from adapters.loop import averaged
+    from app import judged
+    from medomni.model import checkpoint
+    from medomni.model.config import base
+    from medomni.model.text import TextWords
+
+    learner = fused.learner_on(averaged(_made(work / NEAR, "near.toml")), base())
+    learner.load_state_dict(averaged(_made(work / FUSED, "fused.toml")))
+    omni = learner.omni.eval()
+    seeds = range(recipe.first_seed, recipe.first_seed + recipe.phantoms)
+    files = judged.write(seeds, work / "judged", jobs or os.cpu_count() or 1, progress)
+    words = TextWords(work / WORDS, omni.config.longest_text)
+    found = answers.fit(files, _patients(files, omni, work, progress), omni, words)
+    out = work / "omni"
+    out.mkdir(exist_ok=True)
+    checkpoint.save(omni, found, work / WORDS, out)
+    return out
+
+
+def _bank(recipe: "NearRecipe | FusedRecipe", folder: Path, progress: "Progress", jobs: int) -> list[Path]:
+    """The files of a bank, with what it lacked."""
+    from app import bank
+    from medomni.phantom.cohort import BodyRegion
+
+    if recipe.region not in tuple(BodyRegion):
+        raise BadInput("the recipe names a region that no phantom has", remedy="say chest or abdomen", where="region")
+    orders = [bank.BankOrder(recipe.first_seed + number, folder, BodyRegion(recipe.region)) for number in range(recipe.bodies)]
+    bank.write(orders, jobs or os.cpu_count() or 1, progress)
+    return sorted(folder.glob("*.npz"))
+
+
+def _patients(files: list[Path], omni: "Omni", work: Path, progress: "Progress") -> "list[Patient]":
+    """What the near network sees of each file, kept from one run to the next."""
+    from adapters import fused, sights
+    from medomni.model.weights import sha256_of
+
+    kept = []
+    for path in sights.look(files, omni.vision.near, work / f"sights-{sha256_of(work / NEAR)[:12]}" / files[0].parent.name):
+        kept.append(path)
+        progress(len(kept) / len(files))
+    return fused.patients_of(kept)
+
+
+def _made(path: Path, recipe: str) -> Path:
+    """A file that another recipe makes."""
+    if not path.is_file():
+        raise BadInput("what this is built on was not trained here", remedy=f"run first: medomni adapt {recipe}", where=path.name)
+    return path
 
 
 def train_decoder(recipe: "DecoderRecipe", work: Path, name: str, home: Path, tracking_uri: str) -> Path:

@@ -6,16 +6,20 @@ Every file is written into the folder it is given; whether that folder appears i
 import hashlib
 import platform
 from collections import Counter
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Final
+
+from pydantic import TypeAdapter
 
 from app.progress import StageWatch
 from medomni.export.fhir import FhirOptions, to_fhir_json
 from medomni.export.html import to_html
 from medomni.export.text import to_text
 from medomni.pipeline import Drafted, Request, overlay
+from medomni.reporting.influence import Influence
 from medomni.reporting.rewording import Rewording
 from medomni.settings import Settings
 from medomni.types.finding import Presence
@@ -24,8 +28,10 @@ from preprocessing.nifti import write_nifti
 from preprocessing.screenshot import key_images
 
 RUN_FILE: Final = "run.json"
+EXPLAIN_FILE: Final = "explain.json"
 SOFTWARE: Final = ("numpy", "scipy", "pydicom", "torch", "monai", "fhir.resources")
 """Packages whose version can change a draft."""
+_INFLUENCES = TypeAdapter(list[Influence])
 
 
 def write_draft(drafted: Drafted, settings: Settings, folder: Path) -> None:
@@ -58,6 +64,8 @@ def record(drafted: Drafted, request: Request, settings: Settings, watch: StageW
         cpu_seconds=watch.cpu_seconds,
         wording=_wording(drafted.rewording),
         findings={presence: counts[presence] for presence in Presence},
+        gates=drafted.opinion.gates if drafted.opinion else {},
+        importance=drafted.opinion.importance if drafted.opinion else {},
         notices=tuple(RunNotice(code=notice.code, level=notice.level) for notice in report.notices),
         files={file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in sorted(folder.iterdir())},
         software={"python": platform.python_version()} | {name: version(name) for name in SOFTWARE},
@@ -70,6 +78,11 @@ def _wording(rewording: Rewording) -> dict[str, int]:
         return {}
     replaced = {f"replaced_{reason}": count for reason, count in rewording.replaced.items()}
     return {"asked": rewording.asked, "kept": rewording.kept, **replaced}
+
+
+def write_explanation(told: Sequence[Influence], folder: Path) -> None:
+    """Write ``explain.json``: each sentence of the draft and how much of it is due to the image."""
+    _write(folder / EXPLAIN_FILE, _INFLUENCES.dump_json(list(told), indent=1).decode() + "\n")
 
 
 def write_run(run: RunRecord, folder: Path) -> None:

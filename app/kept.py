@@ -25,6 +25,7 @@ from medomni.cache import Cache, key_of
 from medomni.pipeline import Detection, Progress, Segmenter, Stages, volume_digest
 from medomni.types.finding import Finding
 from medomni.types.notice import Notice
+from medomni.types.opinion import Opinion
 from medomni.types.region import Coverage, Region
 from medomni.types.segmentation import Segmentation
 from medomni.types.volume import Volume
@@ -51,7 +52,8 @@ def through(cache_: Cache, stages: Stages) -> Stages:
     if not cache_.limit_bytes or stages.segmenter.name not in OWN:
         return stages
     kept = KeptStages(cache_, stages)
-    return replace(stages, segmenter=KeptSegmenter(cache_, stages.segmenter), measure=kept.measure, detect=kept.detect)
+    segmenter = KeptSegmenter(cache_, stages.segmenter)
+    return replace(stages, segmenter=segmenter, measure=kept.measure, detect=kept.detect, look=kept.look)
 
 
 def kept_or_made(
@@ -95,7 +97,7 @@ class KeptSegmenter:
 
 @dataclass(frozen=True)
 class KeptStages:
-    """Measurements and findings behind a cache."""
+    """Measurements, findings and the model's opinion behind a cache."""
 
     cache: Cache
     stages: Stages
@@ -118,6 +120,17 @@ class KeptStages:
             lambda content: detection_of(content, volume.grid),
             lambda: self.stages.detect(volume, segmentation, regions, coverage),
             detection_bytes,
+        )
+
+    def look(self, volume: Volume, segmentation: Segmentation, history: str) -> Opinion:
+        """See ``medomni.pipeline.Stages``; of the history only a digest together with that of the voxels is in the key."""
+        told = hashlib.sha256(f"{volume_digest(volume)} {history.strip()}".encode()).hexdigest()
+        return kept_or_made(
+            self.cache,
+            key_of(self._key("look", volume, segmentation), told),
+            Opinion.model_validate_json,
+            lambda: self.stages.look(volume, segmentation, history),
+            lambda opinion: opinion.model_dump_json().encode(),
         )
 
     @staticmethod

@@ -63,6 +63,7 @@ def stages(
     from medomni.pipeline import Stages
     from preprocessing import assemble, dicom, history, prior
     from preprocessing.detect import findings
+    from preprocessing.look import OmniLook
     from preprocessing.measure import regions, scope
 
     made = Stages(
@@ -73,6 +74,7 @@ def stages(
         measure=regions.measure,
         scope=scope.scope,
         detect=findings.detect,
+        look=OmniLook(threads=settings.threads),
         compare=prior.compare,
         drafter=_drafter(drafter, adapter, settings),
     )

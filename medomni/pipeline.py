@@ -1,6 +1,7 @@
-"""The way of one study, from a folder to a reviewed draft; every stage is one function over frozen values.
+r"""The way of one study, from a folder to a reviewed draft; every stage is one function over frozen values.
 
-    source -> Study -> Volume -> Segmentation -> Regions, Coverage -> Findings -> Draft -> Draft in other words -> Report
+    source -> Study -> Volume -> Segmentation -> Regions, Coverage -> Findings --> Findings of both -> Draft -> Report
+                                            \-> Opinion of the omni model ------/
 
 The stages that touch files, pixels and text are handed in (``app/wiring.py`` chooses them); wording and review are the
 core's own. This module knows nothing about DICOM, MONAI or the command line.
@@ -19,12 +20,14 @@ import numpy as np
 from medomni import __version__
 from medomni.errors import MissingPart
 from medomni.reporting.compose import compose
+from medomni.reporting.merge import merge
 from medomni.reporting.review import review
 from medomni.reporting.rewording import Rewording, reword
 from medomni.reporting.statement import Statement
 from medomni.types.context import PatientContext
 from medomni.types.finding import Finding
 from medomni.types.notice import Notice
+from medomni.types.opinion import Opinion
 from medomni.types.provenance import Part, Provenance
 from medomni.types.region import Coverage, Region
 from medomni.types.report import Draft, Prior, Report
@@ -100,6 +103,7 @@ class Stages:
     measure: Callable[[Volume, Segmentation], tuple[Region, ...]]
     scope: Callable[[Volume, Segmentation, tuple[Region, ...]], tuple[Coverage, tuple[Notice, ...]]]
     detect: Callable[[Volume, Segmentation, tuple[Region, ...], Coverage], Detection]
+    look: Callable[[Volume, Segmentation, str], Opinion]
     compare: Callable[[Path, Study], tuple[Prior | None, tuple[Notice, ...]]]
     drafter: Drafter | None = None
 
@@ -125,6 +129,7 @@ class Drafted:
     regions: tuple[Region, ...]
     report: Report
     rewording: Rewording = field(default_factory=Rewording)
+    opinion: Opinion | None = None
 
 
 class Watch(Protocol):
@@ -154,15 +159,19 @@ def draft_report(request: Request, stages: Stages, watch: Watch) -> Drafted:
         coverage, scope_notices = stages.scope(volume, segmentation, regions)
     with watch.stage("detect"):
         detection = stages.detect(volume, segmentation, regions, coverage)
+    with watch.stage("look"):
+        opinion, look_notices = _opinion(stages, volume, segmentation, request.history)
+        merged = merge(detection.findings, coverage, opinion)
     with watch.stage("compose"):
         notices = study.notices + prior_notices + segmentation.notices + scope_notices + detection.notices
+        notices += look_notices + merged.notices
         draft = compose(
             context=context,
             acquisition=study.acquisition,
             grid=volume.grid,
             coverage=coverage,
             regions=regions,
-            findings=detection.findings,
+            findings=merged.findings,
             prior=prior,
             notices=notices,
             language=request.language,
@@ -172,8 +181,20 @@ def draft_report(request: Request, stages: Stages, watch: Watch) -> Drafted:
         draft, rewording = _worded(draft, shown, stages.drafter)
         draft = draft.model_copy(update={"notices": draft.notices + review(draft)})
         parts = stages.drafter.parts if stages.drafter and rewording.kept else ()
+        if opinion is not None:
+            parts = (Part(role="model", name=opinion.model, version=opinion.digest[:12], digest=opinion.digest), *parts)
         report = Report(**dict(draft), provenance=_provenance(study, volume, segmentation, parts))
-    return Drafted(study, volume, segmentation, detection.lesions, regions, report, rewording)
+    return Drafted(study, volume, segmentation, detection.lesions, regions, report, rewording, opinion)
+
+
+def _opinion(
+    stages: Stages, volume: Volume, segmentation: Segmentation, history: str
+) -> tuple[Opinion | None, tuple[Notice, ...]]:
+    """What the omni model thinks; nothing, with a warning, where its weights are not to be had."""
+    try:
+        return stages.look(volume, segmentation, history), ()
+    except MissingPart:
+        return None, (Notice(code="model_not_available"),)
 
 
 def _worded(draft: Draft, shown: Shown, drafter: Drafter | None) -> tuple[Draft, Rewording]:

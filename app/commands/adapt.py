@@ -9,11 +9,11 @@ import typer
 from app import options
 from app.options import Json, Quiet
 
-KINDS = ("near", "fused", "decoder")
-SHIPPED = ("near", "fused", "chest_ct")
+KINDS = ("near", "fused", "answers", "decoder")
+SHIPPED = ("near", "fused", "answers", "chest_ct")
 """Recipes that ship."""
 
-Recipe = Annotated[Path, typer.Argument(metavar="RECIPE", help="Recipe file, or one that ships: near, fused, chest_ct.")]
+Recipe = Annotated[Path, typer.Argument(metavar="RECIPE", help="Recipe file, or one that ships: near, fused, answers, chest_ct.")]
 Work = Annotated[
     Path, typer.Option("--work", metavar="DIR", help="Folder of the bank, checkpoints and what is kept.", show_default=False)
 ]
@@ -37,7 +37,9 @@ def adapt(recipe: Recipe, work: Work, jobs: Jobs = 0, track: Track = True, as_js
         if kind == "near":
             checkpoint = adapting.train_near(_made(kind, table, recipe), work, uri, progress, jobs)
         elif kind == "fused":
-            checkpoint = adapting.train_fused(_made(kind, table, recipe), work, uri, progress)
+            checkpoint = adapting.train_fused(_made(kind, table, recipe), work, uri, progress, jobs)
+        elif kind == "answers":
+            checkpoint = adapting.fit_answers(_made(kind, table, recipe), work, progress, jobs)
         else:
             name = recipe.name.removesuffix(".toml")
             checkpoint = adapting.train_decoder(_made(kind, table, recipe), work, name, settings.home, uri)
@@ -74,13 +76,14 @@ def read(recipe: Path) -> tuple[str, dict[str, Any]]:
 
 
 def _made(kind: str, table: dict[str, Any], path: Path) -> Any:  # noqa: ANN401  (the recipe of its kind)
+    from adapters.answers import AnswersRecipe
     from adapters.decoder import DecoderRecipe
     from adapters.fused import FusedRecipe
     from adapters.near import NearRecipe
     from medomni.errors import BadInput
 
     try:
-        return {"near": NearRecipe, "fused": FusedRecipe, "decoder": DecoderRecipe}[kind](**table)
+        return {"near": NearRecipe, "fused": FusedRecipe, "answers": AnswersRecipe, "decoder": DecoderRecipe}[kind](**table)
     except TypeError as error:
         raise BadInput(
             "the recipe lacks a key or has one too many",

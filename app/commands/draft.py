@@ -9,6 +9,9 @@ from app import options
 from app.options import DEFAULT_SEGMENTER, Force, Json, Quiet, SegmenterName, Source, TrustBundle
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from medomni.reporting.influence import Influence
     from medomni.types.report import Report
     from medomni.types.run import RunRecord
 
@@ -24,6 +27,9 @@ PriorPath = Annotated[
 Adapter = Annotated[Path | None, typer.Option("--adapter", metavar="FOLDER", help="Adapter of the drafter, or its name.")]
 Drafter = Annotated[str, typer.Option("--drafter", metavar="NAME", help="What words the draft.")]
 Language = Annotated[Literal["en", "zh"], typer.Option("--lang", help="Language of the draft.")]
+Explain = Annotated[
+    bool, typer.Option("--explain", help="Also tell how much of each sentence is due to the image (explain.json).")
+]
 Track = Annotated[bool, typer.Option("--track/--no-track", help="Log the run in MLflow, without patient data.")]
 
 
@@ -38,6 +44,7 @@ def draft(
     trust_bundle: TrustBundle = False,
     drafter: Drafter = "template",
     language: Language = "en",
+    explain: Explain = False,
     track: Track = False,
     force: Force = False,
     as_json: Json = False,
@@ -50,6 +57,7 @@ def draft(
     from app import atomic, handover, release, wiring
     from app.progress import StageWatch
     from medomni.pipeline import Request, draft_report
+    from medomni.reporting.influence import influences
 
     settings = wiring.start()
     wiring.check_dictation(dictation)
@@ -60,14 +68,18 @@ def draft(
         release.refuse_unsafe(drafted.report.notices)
         with watch.stage("write"):
             handover.write_draft(drafted, settings, folder)
+            told = influences(drafted.report, drafted.opinion) if explain else ()
+            if explain:
+                handover.write_explanation(told, folder)
         run = handover.record(drafted, request, settings, watch, folder)
         handover.write_run(run, folder)
     if track:
         _track(run, settings.tracking_uri)
     if as_json:
-        options.answer_json(_summary(out, drafted.report, run))
+        influence = {"influence": [one.model_dump() for one in told]} if explain else {}
+        options.answer_json(_summary(out, drafted.report, run) | influence)
     else:
-        options.answer(_summary_text(out, drafted.report, run))
+        options.answer(_summary_text(out, drafted.report, run) + _influences_text(told))
 
 
 def read_history(text: str) -> str:
@@ -117,6 +129,12 @@ def _summary(out: Path, report: "Report", run: "RunRecord") -> dict[str, object]
         ],
         "run": run.model_dump(mode="json"),
     }
+
+
+def _influences_text(told: "Sequence[Influence]") -> str:
+    """How much of each sentence is due to the image, as a person reads it; "" where nobody asked."""
+    lines = [f"  {one.influence:4.2f}  {one.section}: {one.text}" for one in told]
+    return "\n".join(["\n\nDue to the image (0 to 1)", *lines]) if lines else ""
 
 
 def _summary_text(out: Path, report: "Report", run: "RunRecord") -> str:

@@ -18,6 +18,8 @@ from medomni.model.config import LABELS, MODALITIES, TASKS, OmniConfig
 
 ROUTE = 16
 """Channels of the narrow score that picks the pairs."""
+MASKED, UNSEEN = -1e4, -1e3
+"""Score of a pair that does not exist, and what is lower than any score of one that does."""
 QUERY = "query"
 STREAMS = (QUERY, *MODALITIES)
 
@@ -175,19 +177,34 @@ class Look(nn.Module):
         offered = key.shape[1]
         picked = max(1, math.ceil(kept * offered))
         routed = self.route(x) @ narrow.transpose(1, 2) / math.sqrt(ROUTE)  # (batch, asked, offered)
-        routed = routed.masked_fill(~mask[:, None], -1e4)
+        routed = routed.masked_fill(~mask[:, None], MASKED)
         scores, where = routed.topk(picked, dim=-1)  # (batch, asked, picked)
-        rows = torch.arange(batch, device=x.device)[:, None, None]
-        each = (self.heads, width // self.heads)
-        keys = key[rows, where].view(batch, asked, picked, *each)
-        values = value[rows, where].view(batch, asked, picked, *each)
-        question = self.ask(x).view(batch, asked, *each)
-        fit = torch.einsum("bahc,bakhc->bahk", question, keys) / math.sqrt(width // self.heads)
-        share = (fit + scores[:, :, None]).softmax(dim=-1) * (scores > -1e3)[:, :, None]
-        seen = torch.einsum("bahk,bakhc->bahc", share, values).flatten(2)
+        question = self.ask(x).unflatten(-1, (self.heads, -1))
+        attend = self._by_mask if self.training else self._by_pairs
+        seen = attend(question, key.unflatten(-1, (self.heads, -1)), value.unflatten(-1, (self.heads, -1)), scores, where)
         full = 2 * batch * asked * offered * width
         sparse = batch * asked * (offered * ROUTE + 2 * picked * width) if picked < offered else full
-        return self.out(seen), (sparse, full)
+        return self.out(seen.flatten(2)), (sparse, full)
+
+    @staticmethod
+    def _by_pairs(
+        question: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scores: torch.Tensor, where: torch.Tensor
+    ) -> torch.Tensor:
+        """Only the picked pairs are computed: (batch, asked, head, channel)."""
+        rows = torch.arange(len(key), device=key.device)[:, None, None]
+        fit = torch.einsum("bahc,bakhc->bahk", question, key[rows, where]) / math.sqrt(key.shape[-1])
+        share = (fit + scores[:, :, None]).softmax(dim=-1) * (scores > UNSEEN)[:, :, None]
+        return torch.einsum("bahk,bakhc->bahc", share, value[rows, where])
+
+    @staticmethod
+    def _by_mask(
+        question: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scores: torch.Tensor, where: torch.Tensor
+    ) -> torch.Tensor:
+        """The same from all pairs with the others masked: more arithmetic, far less memory to move when gradients are wanted."""
+        routed = scores.new_full((*scores.shape[:2], key.shape[1]), MASKED).scatter(-1, where, scores)
+        fit = torch.einsum("bahc,bkhc->bahk", question, key) / math.sqrt(key.shape[-1])
+        share = (fit + routed[:, :, None]).softmax(dim=-1) * (routed > UNSEEN)[:, :, None]
+        return torch.einsum("bahk,bkhc->bahc", share, value)
 
 
 def _feed_forward(width: int) -> nn.Sequential:

@@ -1,4 +1,4 @@
-r"""The omni model, read top to bottom: a CT, a history and a dictation in; labels, boxes and fused tokens out.
+r"""The omni model, read top to bottom: a CT, a history and a dictation in; labels and fused tokens out.
 
     Scan -> VisionHybrid --\
     text -> TextEncoder  ----> Fusion -> label queries -> logits, prefix of the decoder
@@ -15,7 +15,6 @@ import torch
 from torch import nn
 
 from medomni.model.audio import AudioHybrid
-from medomni.model.boxes import BoxHead
 from medomni.model.config import LABELS, MODALITIES, OmniConfig
 from medomni.model.fusion import Fused, Fusion, Tokens
 from medomni.model.text import TextEncoder
@@ -65,7 +64,6 @@ class Omni(nn.Module):
         self.config, self.calls = config, Counter[str]()
         if "vision" in modalities:
             self.vision = VisionHybrid(config)
-            self.boxes = BoxHead(config)
         if "text" in modalities:
             self.text = TextEncoder(config)
         if "audio" in modalities:

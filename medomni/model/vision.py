@@ -20,6 +20,8 @@ from medomni.model.scan import CELL, CELL_MM, HU_OF_CODE, STRUCTURES
 
 WINDOWS_HU = ((-1000.0, -400.0), (-150.0, 250.0), (100.0, 1300.0))
 """Lung, soft tissue, calcium and metal; each becomes -1 to 1."""
+WIDE = 4
+"""Coarse places along each axis that make a wide one: few tokens know where in the body things are."""
 GROUPS = (
     (*LOBES["left"], *LOBES["right"]),
     ("airway",),
@@ -77,7 +79,7 @@ class Sight:
         evidence: (batch, label, statistic), means of the highest logits.
         looks: (batch, label, channel), what the likeliest cells look like.
         places: (batch, label, 3), where they are, in the box of the scan from -1 to 1 (z, y, x).
-        wide: (batch, channel, z, y, x) at 40 mm.
+        wide: (batch, channel, z, y, x) at 80 mm.
     """
 
     regions: torch.Tensor
@@ -230,8 +232,8 @@ def sight_of(near: Near, codes: torch.Tensor, structures: torch.Tensor) -> Sight
     around = torch.einsum("brzyx,bczyx->brc", wide_shares, near.middle) / total
     regions = torch.cat([look, around, measured(shares, volume, codes, structures)], dim=-1) * is_there[..., None]
     evidence, looks, places = likeliest(near)
-    pairs = [min(2, count) for count in near.coarse.shape[2:]]
-    wide = nn.functional.avg_pool3d(near.coarse, pairs, ceil_mode=True)  # places of 40 mm
+    blocks = [min(WIDE, count) for count in near.coarse.shape[2:]]
+    wide = nn.functional.avg_pool3d(near.coarse, blocks, ceil_mode=True)
     return Sight(regions, is_there, evidence, looks, places, wide)
 
 
@@ -333,7 +335,7 @@ def region_shares(structures: torch.Tensor, cells: torch.Size) -> tuple[torch.Te
 def positions(x: torch.Tensor) -> torch.Tensor:
     """Sines and cosines of each wide place's distance in mm from the middle of the scan: (batch, 6 * FREQUENCIES, z, y, x)."""
     waves = []
-    step = [8 * edge for edge in CELL_MM]
+    step = [4 * WIDE * edge for edge in CELL_MM]
     for axis, (count, edge) in enumerate(zip(x.shape[2:], step, strict=True)):
         mm = (torch.arange(count, device=x.device) - (count - 1) / 2) * edge
         shape = [1, 1, 1]

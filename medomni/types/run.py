@@ -20,8 +20,8 @@ class RunRecord(Value):
 
     ``settings`` are names and numbers of choices, never paths or texts; ``files`` maps each written file to its sha256;
     ``findings`` counts them by presence; ``wording`` the sentences that a drafter was asked for, those kept, and those that fixed
-    phrases replaced, by reason. ``cpu_seconds`` is the CPU time of the whole process, its start and imports
-    included, which no stage holds.
+    phrases replaced, by reason; ``gates`` and ``importance`` tell how the omni model weighed what it was given.
+    ``cpu_seconds`` is the CPU time of the whole process, its start and imports included, which no stage holds.
     """
 
     schema_version: str = "1"
@@ -31,6 +31,8 @@ class RunRecord(Value):
     cpu_seconds: float = Field(ge=0)
     findings: dict[Presence, int]
     wording: dict[str, int] = Field(default_factory=dict)
+    gates: dict[str, float] = Field(default_factory=dict)
+    importance: dict[str, float] = Field(default_factory=dict)
     notices: tuple[RunNotice, ...] = ()
     files: dict[str, str] = Field(default_factory=dict)
     software: dict[str, str] = Field(default_factory=dict)

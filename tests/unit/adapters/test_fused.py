@@ -46,7 +46,16 @@ def words(patients, tmp_path_factory):
 
 
 def recipe(**changes):
-    values = {"seed": 1, "steps": 4, "batch": 6, "learning_rate": 3e-3, "warm_up": 1}
+    values = {
+        "region": "chest",
+        "bodies": 1,
+        "first_seed": 3_100_000,
+        "seed": 1,
+        "steps": 4,
+        "batch": 6,
+        "learning_rate": 3e-3,
+        "warm_up": 1,
+    }
     return fused.FusedRecipe(**{**values, "weight_decay": 0.0, "average_decay": 0.5, "checkpoint_every": 2, **changes})
 
 

@@ -63,7 +63,7 @@ def cache(tmp_path):
 
 
 def walk(cache, work, volume=VOLUME):
-    unused = dict.fromkeys(("read", "assemble", "understand", "scope", "compare"), lambda *_: None)
+    unused = dict.fromkeys(("read", "assemble", "understand", "scope", "look", "compare"), lambda *_: None)
     stages = kept.KeptStages(cache, Stages(segmenter=work, measure=work.measure, detect=work.detect, **unused))
     labels = kept.KeptSegmenter(cache, work).segment(volume, lambda _: None)
     regions = stages.measure(volume, labels)
@@ -106,7 +106,7 @@ def test_other_weights_and_other_code_are_asked_again(cache, monkeypatch):
 
 @pytest.mark.parametrize(("name", "is_kept"), [("medomni-ct", True), ("hu-rules", True), ("plug-in", False), ("bundle", False)])
 def test_only_our_own_segmenters_are_kept(cache, name, is_kept):
-    unused = dict.fromkeys(("read", "assemble", "understand", "scope", "compare"), lambda *_: None)
+    unused = dict.fromkeys(("read", "assemble", "understand", "scope", "look", "compare"), lambda *_: None)
     work = Counting(name=name)
     stages = kept.through(cache, Stages(segmenter=work, measure=work.measure, detect=work.detect, **unused))
     assert isinstance(stages.segmenter, kept.KeptSegmenter) is is_kept

@@ -127,6 +127,15 @@ def test_sparse_attention_over_all_pairs_is_dense_attention():
     assert done == dense
 
 
+def test_attention_learns_as_it_is_used():
+    look = Look(tiny())
+    x, key, value = (torch.randn(2, 7, tiny().width) for _ in range(3))
+    narrow, mask = torch.randn(2, 7, 16), torch.ones(2, 7, dtype=torch.bool)
+    mask[0, 4:], mask[1] = False, False
+    by_mask, by_pairs = (look.train(mode)(x, key, value, narrow, mask, 0.5)[0] for mode in (True, False))
+    assert torch.allclose(by_mask, by_pairs, atol=1e-5)
+
+
 def test_half_of_the_pairs_need_less_than_seven_tenths_of_the_arithmetic():
     fusion = Fusion(base())
     streams = {name: Tokens(torch.randn(1, 53, 128), torch.ones(1, 53, dtype=torch.bool)) for name in MODALITIES}

@@ -1,0 +1,162 @@
+"""Fits how the omni model's logits become answers, on phantoms that no network learned from.
+
+kept sights and files of the cohort, model -> for each label: curve, joint curve with the detectors, threshold, extent of boxes
+
+Curves are logistic, their targets Platt's (1999), so that a label whose cases part wholly gets no endless slope.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float64
+from pydantic import TypeAdapter
+from scipy.optimize import minimize
+
+from adapters.samples import Sample, load_sample
+from adapters.sights import Patient, together
+from medomni.model.boxes import Extent, Join, found, matches
+from medomni.model.checkpoint import Answering
+from medomni.model.config import LABELS
+from medomni.model.omni import Given, Omni
+from medomni.model.text import TextWords
+from medomni.model.vision import NearNetwork
+from medomni.reporting.merge import measured_probability
+from medomni.types.finding import Finding
+from medomni.types.opinion import logit
+
+HISTORIES = (None, "en", "zh")
+"""What is given beside the CT while curves are fitted: nothing, or the history in a language."""
+RIDGE = 0.01
+"""Weight that keeps slopes small where cases part wholly."""
+EXTENTS = (-3.0, -2.5, -2.0, -1.5, -1.0, -0.5, 0.0, 0.5, 1.0)
+LEAST_LESIONS = 3
+"""Fewer lesions than this fit no extent."""
+USUAL = Extent(at_least=-1.5, join=Join.PARTS)
+"""The extent of a label that has none of its own."""
+THRESHOLDS = np.linspace(0.15, 0.7, 56)
+_FINDINGS = TypeAdapter(tuple[Finding, ...])
+
+
+@dataclass(frozen=True)
+class AnswersRecipe:
+    """The settings of one fit; the keys of ``recipes/answers.toml``."""
+
+    phantoms: int
+    first_seed: int
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """Answers of the model: logits (row, label), truth, and the detectors' logits, not a number where none judged."""
+
+    logits: Float64[np.ndarray, "row label"]
+    truth: Bool[np.ndarray, "row label"]
+    detected: Float64[np.ndarray, "row label"]
+
+
+def fit(files: Sequence[Path], patients: Sequence[Patient], omni: Omni, words: TextWords) -> dict[str, Answering]:
+    """Return how each label's logit becomes an answer; ``files`` and ``patients`` are the same phantoms."""
+    rows, extents = answered(patients, omni, words), fit_extents(files, omni.vision.near)
+    answers = {}
+    for number, label in enumerate(LABELS):
+        offset, slope, joint, threshold = fit_label(rows.logits[:, number], rows.truth[:, number], rows.detected[:, number])
+        answers[label] = Answering(offset=offset, slope=slope, joint=joint, threshold=threshold, extent=extents[label])
+    return answers
+
+
+def answered(patients: Sequence[Patient], omni: Omni, words: TextWords) -> Rows:
+    """The model's logits for each patient with each of ``HISTORIES``."""
+    logits, truth, detected = [], [], []
+    for patient in patients:
+        theirs = detectors_logits(patient)
+        for language in HISTORIES:
+            logits.append(logits_of(omni, words, patient, patient.info["history"][language] if language else ""))
+            truth.append(patient.labels.numpy() > 0)
+            detected.append(theirs)
+    return Rows(np.stack(logits), np.stack(truth), np.stack(detected))
+
+
+def logits_of(omni: Omni, words: TextWords, patient: Patient, history: str) -> Float64[np.ndarray, "label"]:
+    """The model's logits for one patient's CT, with a history or without."""
+    with torch.inference_mode():
+        seen = omni.vision.far(together([patient.sight]))
+        text = words.joined([[("history", history)]]) if history else None
+        return np.asarray(omni(Given(seen, text)).logits[0].double().numpy())
+
+
+def detectors_logits(patient: Patient) -> Float64[np.ndarray, "label"]:
+    """The logit of what the detectors say of each label; not a number where none judged it."""
+    judged = _FINDINGS.validate_python(patient.info["judged"]["findings"])
+    probabilities = [measured_probability(judged, label) for label in LABELS]
+    return np.array([np.nan if p is None else logit(p) for p in probabilities])
+
+
+def fit_label(
+    logits: Float64[np.ndarray, "row"], truth: Bool[np.ndarray, "row"], detected: Float64[np.ndarray, "row"]
+) -> tuple[float, float, tuple[float, float, float], float]:
+    """Offset and slope, the joint curve, and the probability that parts yes from no best (F1)."""
+    offset, slope = _logistic_fit(logits[:, None], truth)
+    is_judged = ~np.isnan(detected)
+    if truth[is_judged].sum() and not truth[is_judged].all():
+        joint = _logistic_fit(np.stack([logits, detected], axis=1)[is_judged], truth[is_judged])
+    else:
+        joint = (offset, slope, 0.0)
+    probability = 1 / (1 + np.exp(-(offset + slope * logits)))
+    scores = [_f1(probability >= threshold, truth) for threshold in THRESHOLDS]
+    best = np.flatnonzero(np.array(scores) >= max(scores) - 1e-9)
+    return offset, slope, (joint[0], joint[1], joint[2]), round(float(THRESHOLDS[best].mean()), 3)
+
+
+def fit_extents(files: Sequence[Path], near: NearNetwork) -> dict[str, Extent]:
+    """For each label the extent whose boxes lie best over the lesions: the right ones less half of the wrong ones."""
+    near.eval()
+    gains: dict[str, dict[Extent, float]] = {label: {} for label in LABELS}
+    lesions = dict.fromkeys(LABELS, 0)
+    for file in files:
+        sample = load_sample(file)
+        true = {label: true_boxes(sample, label) for label in LABELS}
+        cells = cells_of(sample, near)
+        for number, label in enumerate(LABELS):
+            lesions[label] += len(true[label])
+            for at_least in EXTENTS if true[label] else ():
+                for join in Join:
+                    extent = Extent(at_least=at_least, join=join)
+                    right = matches([box.corners for box in found(cells[number], extent)], true[label])
+                    gains[label][extent] = gains[label].get(extent, 0.0) + sum(right) - 0.5 * (len(right) - sum(right))
+    return {
+        label: max(gains[label], key=lambda extent: gains[label][extent]) if lesions[label] >= LEAST_LESIONS else USUAL
+        for label in LABELS
+    }
+
+
+def cells_of(sample: Sample, near: NearNetwork) -> "np.ndarray":
+    """Logits (label, z, y, x) of a sample."""
+    arrays = (torch.from_numpy(np.ascontiguousarray(array))[None] for array in (sample.codes, sample.structures))
+    with torch.inference_mode():
+        return np.asarray(near(*arrays).cells[0].numpy())
+
+
+def true_boxes(sample: Sample, label: str) -> list["np.ndarray"]:
+    """The boxes (low z, y, x, high z, y, x) of the lesions of a label, in mm of the scan."""
+    return [lesion.box.astype(float) for lesion in sample.lesions if lesion.label == label and lesion.voxels.any()]
+
+
+def _logistic_fit(features: Float64[np.ndarray, "row k"], truth: Bool[np.ndarray, "row"]) -> tuple[float, ...]:
+    """Offset and weights (none below 0, so that more evidence never lowers a probability)."""
+    there, not_there = float(truth.sum()), float((~truth).sum())
+    target = np.where(truth, (there + 1) / (there + 2), 1 / (not_there + 2))
+
+    def loss(parameters: Float64[np.ndarray, "p"]) -> float:
+        z = parameters[0] + features @ parameters[1:]
+        return float(np.mean(np.logaddexp(0.0, z) - target * z) + RIDGE * np.sum(parameters[1:] ** 2) / len(truth))
+
+    start = np.array([np.log((there + 1) / (not_there + 1)), *np.full(features.shape[1], 0.5)])
+    bounds = [(None, None), *[(0.0, None)] * features.shape[1]]
+    return tuple(round(float(value), 4) for value in minimize(loss, start, method="L-BFGS-B", bounds=bounds).x)
+
+
+def _f1(called: Bool[np.ndarray, "row"], truth: Bool[np.ndarray, "row"]) -> float:
+    return 2 * float((called & truth).sum()) / max(1.0, float(called.sum() + truth.sum()))

@@ -1,0 +1,327 @@
+"""Claim: on phantoms that nothing learned from, the omni model and the drafts made with it say what is true.
+
+    python benchmarks/omni.py [--json] [--count 200] [--first-seed 0] [--jobs 2] [--work DIR] [--model DIR] [--labels]
+
+Each phantom (chest, the cohort's own diseases, a scanner drawn by its seed) is scanned, segmented and judged by the detectors
+once; ``--work`` keeps that. Then, from the same files:
+
+- *labels*: macro-F1 of the 18 labels, yes from the threshold in ``answers.json`` on, given CT, history, dictation and all
+  mixtures of them (histories and dictations by turns English and Chinese), and what constant and strange answers score;
+- *swapped*: the same answers when each patient gets the CT of the next;
+- *drafts*: what the labeler reads in the English draft made of detectors and model, from "possible" on; with the CT of the next
+  patient; with the history of the next; with the history in Chinese;
+- *boxes*: lesions of the 18 labels under boxes of the merged findings, likeliest first (IoU 0.3);
+- *gates*, *importance*, *retrieval*: what the fusion does with a strange modality, without its most important one, and how often
+  a CT finds its own dictation among 25.
+
+Exits with 1 when a figure misses its bar.
+"""
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from evaluation.metrics.calibration import calibration_error
+from evaluation.metrics.froc import sensitivity_at
+from evaluation.metrics.labels import score_labels
+from evaluation.scorecard import all_hold, as_line, at_least, at_most, row
+
+F1_BAR, TEXT_BAR, ECE_BAR, FALL_BAR, BOXES_BAR = 0.90, 0.88, 0.05, 0.5, 0.80
+COMBINATIONS = ("v", "h", "d", "vh", "vd", "hd", "vhd")
+"""v the CT, h the history, d the dictation."""
+NAMES = {"v": "CT", "h": "history", "d": "dictation"}
+AMONG = 25
+"""Patients among whom a CT looks for its own dictation."""
+DICTATED = 91_000
+"""Seed of the dictations' wording."""
+
+
+def main() -> int:
+    """Print one row for each figure."""
+    words = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    words.add_argument("--json", action="store_true", help="one JSON object a line")
+    words.add_argument("--labels", action="store_true", help="also the F1 of each label")
+    words.add_argument("--count", type=int, default=200)
+    words.add_argument("--first-seed", type=int, default=0)
+    words.add_argument("--jobs", type=int, default=2)
+    words.add_argument("--work", type=Path, help="folder that keeps the phantoms")
+    words.add_argument("--model", type=Path, help="folder of the model; the shipped one by default")
+    given = words.parse_args()
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ.setdefault(name, "1")
+    from app import judged
+
+    work = given.work or Path(tempfile.gettempdir()) / "medomni-judged"
+    seeds = range(given.first_seed, given.first_seed + given.count)
+    files = judged.write(seeds, work, given.jobs, lambda share: sys.stderr.write(f"\rphantoms {share:.0%}"))
+    bench = Bench(files, given.model)
+    rows = [*label_rows(bench, given.labels), *draft_rows(bench, given.labels), *box_rows(bench), *fusion_rows(bench)]
+    for one in rows:
+        print(json.dumps(one) if given.json else as_line(one))
+    return 0 if all_hold(rows) else 1
+
+
+@dataclass
+class Bench:
+    """The files, and the model that is asked about them."""
+
+    files: Sequence[Path]
+    folder: Path | None
+
+    @cached_property
+    def model(self):  # noqa: ANN201
+        """The loaded model."""
+        import torch
+
+        from medomni.model import checkpoint
+
+        torch.set_num_threads(1)
+        return checkpoint.load(self.folder or checkpoint.SHIPPED, checkpoint.TRAINED)
+
+    @cached_property
+    def cases(self) -> list["Case"]:
+        """What is needed of each file."""
+        made = []
+        for number, file in enumerate(self.files, start=1):
+            made.append(Case.of(file, number, self.model))
+            sys.stderr.write(f"\rlooked at {number} of {len(self.files)}")
+        sys.stderr.write("\n")
+        return made
+
+    @property
+    def truth(self) -> list[set[str]]:
+        """The labels of the 18 that are true of each case."""
+        return [case.truth for case in self.cases]
+
+    def answers(self, combination: str, task: str = "label", of: Callable[[int], int] = lambda number: number):  # noqa: ANN201
+        """Logits (case, label) and the fused values; ``of`` says whose CT each patient gets."""
+        import torch
+
+        from medomni.model.omni import Given
+
+        logits, fused = [], []
+        for number, case in enumerate(self.cases):
+            with torch.inference_mode():
+                seen = self.cases[of(number)].seen if "v" in combination else None
+                texts = [("history", case.history)] if "h" in combination else []
+                texts += [("dictation", case.dictation)] if "d" in combination else []
+                given = Given(seen, self.model.words.joined([texts]) if texts else None)
+                answer = self.model.omni(given, task)
+            logits.append(answer.logits[0].numpy().astype(float))
+            fused.append(answer)
+        return np.stack(logits), fused
+
+    def probabilities(self, logits):  # noqa: ANN001, ANN201
+        """Calibrated probabilities (case, label) of the 18."""
+        rows = [self.model.answers[label] for label in labels18()]
+        offset, slope = (np.array([getattr(one, name) for one in rows]) for name in ("offset", "slope"))
+        return 1 / (1 + np.exp(-(offset + slope * logits[:, : len(rows)])))
+
+    def called(self, probabilities) -> list[set[str]]:  # noqa: ANN001
+        """The labels that each case is said to have."""
+        thresholds = np.array([self.model.answers[label].threshold for label in labels18()])
+        return [{label for label, yes in zip(labels18(), case >= thresholds, strict=True) if yes} for case in probabilities]
+
+
+@dataclass(eq=False)
+class Case:
+    """One phantom as the model and the drafts need it."""
+
+    number: int
+    file: Path
+    truth: set[str]
+    history: str
+    chinese: str
+    dictation: str
+    info: dict
+    near: object
+    seen: object
+
+    @classmethod
+    def of(cls, file: Path, number: int, model) -> "Case":  # noqa: ANN001
+        """Look at a file."""
+        import torch
+
+        from adapters import told_texts
+        from adapters.samples import load_sample
+        from medomni.model.config import LABELS
+
+        sample = load_sample(file)
+        arrays = (torch.from_numpy(np.ascontiguousarray(array))[None] for array in (sample.codes, sample.structures))
+        with torch.inference_mode():
+            seen, near = model.omni.see(*arrays)
+        truth = {label for label, yes in zip(LABELS, sample.labels, strict=True) if yes} & set(labels18())
+        info = sample.info
+        english, chinese = info["history"]["en"], info["history"]["zh"]
+        dictation = told_texts.dictation(info, np.random.default_rng([DICTATED, info["seed"]]))
+        mixed = (english, chinese)[number % 2]
+        return cls(number, file, truth, mixed, chinese, dictation, info, near, seen)
+
+
+def labels18() -> tuple[str, ...]:
+    """The 18 findings of the vocabulary, in the model's order."""
+    from medomni.model.config import LABELS
+    from medomni.phantom.facts import FINDINGS
+
+    return tuple(label for label in LABELS if label in FINDINGS)
+
+
+def label_rows(bench: Bench, is_each: bool) -> list[dict]:
+    """Macro-F1 for each mixture of modalities, calibration, and how it falls with another patient's CT."""
+    rows, scores = [], {}
+    outcomes = np.array([[label in truth for label in labels18()] for truth in bench.truth])
+    for combination in COMBINATIONS:
+        logits, _ = bench.answers(combination)
+        probabilities = bench.probabilities(logits)
+        score = score_labels(zip(bench.truth, bench.called(probabilities), strict=True))
+        scores[combination] = score
+        title = f"macro-F1 given {' + '.join(NAMES[key] for key in combination)} (n = {len(outcomes)})"
+        rows.append(at_least(title, score.macro_f1, F1_BAR) if combination == "vhd" else row(title, score.macro_f1))
+        if combination in ("v", "vhd"):
+            error = calibration_error(probabilities.ravel(), outcomes.ravel())
+            each = [calibration_error(probabilities[:, k], outcomes[:, k]) for k in range(len(labels18()))]
+            rows.append(at_most(f"calibration error of these, all labels pooled ({combination})", error, ECE_BAR))
+            rows.append(row(f"the largest of a label ({labels18()[int(np.argmax(each))]})", max(each)))
+        if is_each and combination in ("v", "vhd"):
+            rows += [row(f"F1 of {label} (n = {score.positives[label]}) {combination}", f1) for label, f1 in score.f1.items()]
+    logits, _ = bench.answers("v", of=lambda number: (number + 1) % len(bench.cases))
+    strange = score_labels(zip(bench.truth, bench.called(bench.probabilities(logits)), strict=True)).macro_f1
+    rows.append(at_least("fall of macro-F1 with the next patient's CT, given the CT", scores["v"].macro_f1 - strange, FALL_BAR))
+    logits, _ = bench.answers("vh", of=lambda number: (number + 1) % len(bench.cases))
+    strange = score_labels(zip(bench.truth, bench.called(bench.probabilities(logits)), strict=True)).macro_f1
+    rows.append(at_least("the same given CT + history", scores["vh"].macro_f1 - strange, FALL_BAR))
+    rows.append(row("macro-F1 of a normal report for everybody", score_labels((truth, set()) for truth in bench.truth).macro_f1))
+    rows.append(row("macro-F1 of the next patient's answers", scores["vhd"].shuffled_macro_f1))
+    return rows
+
+
+def drafted(bench: Bench, whose_ct: Callable[[int], int], history: Callable[[int], str]):  # noqa: ANN201
+    """Merged findings and English draft of each patient."""
+    from adapters.samples import load_scan
+    from app import judged
+    from medomni.reporting.compose import compose
+    from medomni.reporting.merge import merge
+    from medomni.types.context import PatientContext
+    from medomni.types.study import Acquisition
+    from preprocessing.look import OmniLook
+
+    look = OmniLook(bench.folder)
+    for number in range(len(bench.cases)):
+        case = bench.cases[whose_ct(number)]
+        told = judged.judged_of(case.info)
+        opinion = look.opinion(load_scan(case.file).focused(), told.grid, history(number))
+        findings = merge(told.findings, told.coverage, opinion).findings
+        draft = compose(
+            PatientContext(), Acquisition(), told.grid, told.coverage, (), findings, prior=None, notices=(), language="en"
+        )
+        yield findings, draft
+
+
+def read(draft) -> set[str]:  # noqa: ANN001
+    """What the labeler reads in the findings and the impression, from "possible" on."""
+    from medomni.reporting import labeler
+    from medomni.types.finding import Presence
+    from medomni.types.report import SectionName
+
+    text = " ".join(
+        sentence.text for name in (SectionName.FINDINGS, SectionName.IMPRESSION) for sentence in draft.sections[name].sentences
+    )
+    said = labeler.presences(text, "en")
+    return {label for label, presence in said.items() if presence in (Presence.PRESENT, Presence.UNCERTAIN)}
+
+
+def draft_rows(bench: Bench, is_each: bool) -> list[dict]:
+    """What the drafts say, and what of it follows the CT and the history."""
+    from app import judged
+    from medomni.reporting.merge import CLAIMED
+
+    count = len(bench.cases)
+    own = list(drafted(bench, lambda number: number, lambda number: bench.cases[number].history))
+    score = score_labels(zip(bench.truth, (read(draft) for _, draft in own), strict=True))
+    alone = [judged.judged_of(case.info).findings for case in bench.cases]
+    by_rule = score_labels(
+        (truth, {finding.label for finding in found if finding.presence in CLAIMED})
+        for truth, found in zip(bench.truth, alone, strict=True)
+    )
+    strange = drafted(bench, lambda number: (number + 1) % count, lambda number: bench.cases[number].history)
+    fallen = score_labels(zip(bench.truth, (read(draft) for _, draft in strange), strict=True)).macro_f1
+    other = drafted(bench, lambda number: number, lambda number: bench.cases[(number + 1) % count].history)
+    chinese = drafted(bench, lambda number: number, lambda number: bench.cases[number].chinese)
+    english = drafted(bench, lambda number: number, lambda number: bench.cases[number].info["history"]["en"])
+    state = lambda findings: {(f.id, f.presence in CLAIMED) for f in findings}  # noqa: E731
+    with_other = np.mean([state(one) != state(two) for (one, _), (two, _) in zip(own, other, strict=True)])
+    by_language = np.mean([state(one) == state(two) for (one, _), (two, _) in zip(english, chinese, strict=True)])
+    return [
+        row("macro-F1 of the detectors alone", by_rule.macro_f1),
+        at_least("macro-F1 of what the labeler reads in the drafts (CT + history)", score.macro_f1, TEXT_BAR),
+        at_least("its fall with the next patient's CT", score.macro_f1 - fallen, FALL_BAR),
+        row("share of drafts that claim other findings with the next patient's history", float(with_other)),
+        at_least("share of patients with the same findings, history in Chinese or English", float(by_language), 1.0),
+        *([row(f"F1 in drafts of {label}", f1) for label, f1 in score.f1.items()] if is_each else []),
+    ]
+
+
+def box_rows(bench: Bench) -> list[dict]:
+    """Lesions under the boxes of merged findings."""
+    from adapters.answers import true_boxes
+    from adapters.samples import load_sample, load_scan
+    from medomni.model.boxes import matches
+    from medomni.reporting.merge import CLAIMED
+
+    shown, lesions = [], 0
+    own = drafted(bench, lambda number: number, lambda _: "")
+    for case, (findings, _) in zip(bench.cases, own, strict=True):
+        sample, scan = load_sample(case.file), load_scan(case.file).focused()
+        for label in labels18():
+            true = true_boxes(sample, label)
+            lesions += len(true)
+            boxes = []
+            for finding in findings:
+                if finding.label == label and finding.presence in CLAIMED:
+                    boxes += [
+                        (finding.probability or 0.0, scan.place_mm(one.box_mm).ravel()) for one in finding.evidence if one.box_mm
+                    ]
+            boxes.sort(key=lambda one: -one[0])
+            right = matches([box for _, box in boxes], true)
+            shown += [(score, yes) for (score, _), yes in zip(boxes, right, strict=True)]
+    found = sensitivity_at(shown, lesions, len(bench.cases), 1.0)
+    return [
+        at_least(f"lesions under a box at 1 false box a case (n = {lesions})", found, BOXES_BAR),
+        row("lesions under any box", sum(yes for _, yes in shown) / max(1, lesions)),
+        row("false boxes a case in all", sum(not yes for _, yes in shown) / len(bench.cases)),
+    ]
+
+
+def fusion_rows(bench: Bench) -> list[dict]:
+    """Gates against a strange modality, importance by task, retrieval."""
+    count, rows = len(bench.cases), []
+    vision = lambda fused: float(fused.fused.gates["query", "vision"].mean())  # noqa: E731
+    _, clean = bench.answers("vd")
+    _, strange = bench.answers("vd", of=lambda number: (number + 1) % count)
+    falls = np.mean([vision(two) < vision(one) for one, two in zip(clean, strange, strict=True)])
+    rows.append(at_least("share of patients whose gate to the CT falls when it is somebody else's", float(falls), 0.5))
+    rows.append(row("its mean, own CT", float(np.mean([vision(one) for one in clean]))))
+    rows.append(row("its mean, strange CT", float(np.mean([vision(one) for one in strange]))))
+    dense = clean[0].fused.multiply_adds
+    rows.append(at_most("arithmetic between modalities, share of dense attention", dense[0] / dense[1], 0.7))
+    found = [_own_first(clean[start : start + AMONG]) for start in range(0, count - AMONG + 1, AMONG)]
+    if found:
+        rows.append(at_least(f"CT finds its own dictation first among {AMONG}", float(np.mean(found)), 5 / AMONG))
+    return rows
+
+
+def _own_first(answers) -> float:  # noqa: ANN001
+    sights, texts = (np.concatenate([one.shared[name].numpy() for one in answers]) for name in ("vision", "text"))
+    return float((np.argmax(sights @ texts.T, axis=1) == np.arange(len(answers))).mean())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

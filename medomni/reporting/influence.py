@@ -1,0 +1,52 @@
+"""How much the image had to say in each sentence of a draft.
+
+    sentences with receipts, findings, Opinion | None -> Influence, Influence...
+
+A measured sentence follows the image wholly. A finding's sentence is worth the difference that the CT makes to its probability:
+against what the model would say of the same text without it, or, where the model was not asked, against nothing known. What comes
+from the header, the history or a fixed phrase owes nothing to the image.
+"""
+
+from medomni.types.codes import Value
+from medomni.types.finding import Finding
+from medomni.types.opinion import Opinion
+from medomni.types.report import Draft, ReceiptKind, Sentence
+
+UNKNOWN = 0.5
+"""Probability of a label about which nothing is known."""
+
+
+class Influence(Value):
+    """One sentence and the share of it that is due to the image, 0 to 1."""
+
+    section: str
+    text: str
+    receipt: str
+    influence: float
+
+
+def influences(draft: Draft, opinion: Opinion | None) -> tuple[Influence, ...]:
+    """Return the influence of the image on each sentence, in reading order."""
+    blind = {one.label: one.blind_probability for one in opinion.labels} if opinion else {}
+    findings = {finding.id: finding for finding in draft.findings}
+    return tuple(
+        Influence(
+            section=name.value,
+            text=sentence.text,
+            receipt=sentence.receipt.kind.value if sentence.receipt else "none",
+            influence=round(_of(sentence, findings, blind), 2),
+        )
+        for name, section in draft.sections.items()
+        for sentence in section.sentences
+    )
+
+
+def _of(sentence: Sentence, findings: dict[str, Finding], blind: dict[str, float]) -> float:
+    if sentence.receipt is None or sentence.receipt.kind not in (ReceiptKind.MEASURED, ReceiptKind.MODEL):
+        return 0.0
+    about = [findings[key] for key in sentence.finding_ids if key in findings]
+    judged = [finding for finding in about if finding.probability is not None]
+    if sentence.receipt.kind is ReceiptKind.MEASURED and not judged:
+        return 1.0
+    differences = [abs((finding.probability or 0.0) - blind.get(finding.label, UNKNOWN)) for finding in judged]
+    return sum(differences) / len(differences) if differences else 0.0

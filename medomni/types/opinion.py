@@ -1,0 +1,74 @@
+"""What the omni model thinks of a study: a probability for each label, and where it sees what it speaks of."""
+
+import math
+
+from pydantic import Field
+
+from medomni.types.codes import Value
+from medomni.types.finding import Evidence, Laterality
+
+SUREST = 0.99
+"""A detector's probability enters a joint one as no surer than this, and no less sure than its complement."""
+
+
+class LabelOpinion(Value):
+    """What the model thinks of one label.
+
+    Attributes:
+        logit: of all that was given, before calibration.
+        probability: calibrated, from the model alone.
+        image_probability: the same from the CT without any text.
+        blind_probability: the same without the CT, from the text or, without one, from how common the label is.
+        threshold: the probability from which the label counts as there when answers must be yes or no.
+        joint: offset, weight of ``logit`` and weight of the logit of a detector's probability.
+        evidence: where it is seen, likeliest first.
+        anatomy, laterality: the structures and the side of those places.
+    """
+
+    label: str
+    logit: float
+    probability: float = Field(ge=0, le=1)
+    image_probability: float = Field(ge=0, le=1)
+    blind_probability: float = Field(ge=0, le=1)
+    threshold: float = Field(ge=0, le=1)
+    joint: tuple[float, float, float]
+    evidence: tuple[Evidence, ...] = ()
+    anatomy: tuple[str, ...] = ()
+    laterality: Laterality = Laterality.NONE
+
+    def joined(self, measured: float | None) -> float:
+        """The probability of the label when a detector gives it the probability ``measured``; None where none judged it."""
+        if measured is None:
+            return self.probability
+        offset, own, theirs = self.joint
+        return logistic(offset + own * self.logit + theirs * logit(measured))
+
+
+class Opinion(Value):
+    """What the model thinks of a study.
+
+    Attributes:
+        labels: one opinion for each label that the model answers.
+        given: the modalities that it was given.
+        gates: how far each stream lets each modality in, 0 to 1, by "stream<-modality", mean over layers.
+        importance: how much each modality matters for the task, in all 1.
+        model, digest: which model, and a digest of its weights.
+    """
+
+    labels: tuple[LabelOpinion, ...]
+    given: tuple[str, ...]
+    gates: dict[str, float]
+    importance: dict[str, float]
+    model: str
+    digest: str
+
+
+def logistic(x: float) -> float:
+    """1 / (1 + exp(-x)), three decimals."""
+    return round(1.0 / (1.0 + math.exp(-max(-30.0, min(30.0, x)))), 3)
+
+
+def logit(probability: float) -> float:
+    """The inverse of ``logistic`` within ``SUREST``."""
+    bounded = max(1.0 - SUREST, min(SUREST, probability))
+    return math.log(bounded / (1.0 - bounded))

@@ -1,0 +1,42 @@
+"""How much of a sentence is due to the image."""
+
+from medomni.reporting.influence import influences
+from medomni.types.opinion import LabelOpinion, Opinion
+from medomni.types.report import SectionName
+from tests.drafts import draft, findings, opacity
+
+
+def opinion(label, blind):
+    one = LabelOpinion(
+        label=label,
+        logit=0.0,
+        probability=0.5,
+        image_probability=0.5,
+        blind_probability=blind,
+        threshold=0.5,
+        joint=(0.0, 1.0, 0.0),
+    )
+    return Opinion(labels=(one,), given=("vision",), gates={}, importance={}, model="omni", digest="d")
+
+
+def of(told, part):
+    return next(one for one in told if part in one.text)
+
+
+def test_a_finding_is_worth_the_difference_that_the_image_makes():
+    sure = opacity().model_copy(update={"probability": 0.95})
+    told = influences(draft(findings(sure)), opinion("lung_opacity", 0.15))
+    assert of(told, "pacity").influence == 0.8
+    assert of(influences(draft(findings(sure)), None), "pacity").influence == 0.45
+
+
+def test_what_the_header_and_fixed_phrases_say_owes_nothing_to_the_image():
+    told = influences(draft(findings(opacity())), None)
+    assert {one.influence for one in told if one.receipt in ("template", "tag", "history")} == {0.0}
+    assert {one.section for one in told} <= {name.value for name in SectionName}
+    assert max(one.influence for one in told) > 0
+
+
+def test_measured_sentence_without_a_probability_is_all_image():
+    rule = opacity().model_copy(update={"probability": None})
+    assert of(influences(draft(findings(rule)), None), "pacity").influence == 1.0

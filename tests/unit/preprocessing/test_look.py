@@ -1,0 +1,96 @@
+"""The model's look at a study, with untrained weights saved to disk: places, modalities, and what is loaded for them."""
+
+import numpy as np
+import pytest
+import torch
+
+from medomni.anatomy import LOBES
+from medomni.errors import MissingPart
+from medomni.model import checkpoint
+from medomni.model.boxes import Extent, Found, Join
+from medomni.model.checkpoint import Answering
+from medomni.model.config import LABELS, tiny
+from medomni.model.omni import Omni
+from medomni.model.text import learn_words
+from medomni.types.finding import Laterality
+from preprocessing.look import OmniLook, evidence
+from preprocessing.scan import to_scan
+from tests import factories
+
+ON = factories.grid(shape=(40, 96, 128), spacing_mm=(5.0, 3.0, 3.0), origin_mm=(-190.0, -140.0, 0.0))
+PLACE = factories.world_mm(ON)
+LEFT = (PLACE[..., 0] > 20) & (PLACE[..., 0] < 130) & (np.abs(PLACE[..., 1]) < 90)
+RIGHT = (PLACE[..., 0] < -20) & (PLACE[..., 0] > -130) & (np.abs(PLACE[..., 1]) < 90)
+LOBES_SEEN = {LOBES["left"][0]: LEFT, LOBES["right"][0]: RIGHT}
+STUDY = factories.volume(on=ON, parts=((LEFT | RIGHT, -850),))
+STRUCTURES_SEEN = factories.segmentation(LOBES_SEEN, ON)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    torch.manual_seed(3)
+    made = tmp_path_factory.mktemp("omni")
+    learn_words(["cough", "fever and cough"], tiny().vocabulary, made / checkpoint.WORDS)
+    extent = Extent(at_least=-6.0, join=Join.SIDES)
+    answer = Answering(offset=0.0, slope=1.0, joint=(0.0, 1.0, 1.0), threshold=0.5, extent=extent)
+    checkpoint.save(Omni(tiny(), checkpoint.TRAINED), dict.fromkeys(LABELS, answer), made / checkpoint.WORDS, made)
+    return made
+
+
+def test_every_label_gets_an_opinion_with_its_place(folder):
+    opinion = OmniLook(folder)(STUDY, STRUCTURES_SEEN, "")
+    assert [one.label for one in opinion.labels] == list(LABELS)
+    assert opinion.given == ("vision",)
+    assert len(opinion.digest) == 64
+    for one in opinion.labels:
+        for place in one.evidence:
+            low, high = place.box_mm
+            assert all(a < b for a, b in zip(low, high, strict=True))
+            assert 0 <= place.slice_index < ON.shape[0]
+        assert set(one.anatomy) <= set(LOBES_SEEN)
+
+
+def test_a_history_is_heard_and_logged(folder):
+    without, given = (OmniLook(folder)(STUDY, STRUCTURES_SEEN, text) for text in ("", "fever and cough"))
+    assert given.given == ("vision", "text")
+    assert "query<-text" in given.gates
+    assert "query<-text" not in without.gates
+    assert sum(given.importance.values()) == pytest.approx(1.0, abs=0.01)
+    assert [one.logit for one in given.labels] != [one.logit for one in without.labels]
+    assert [one.image_probability for one in given.labels] == [one.image_probability for one in without.labels]
+
+
+def test_without_a_history_no_text_encoder_is_built(folder):
+    assert not hasattr(checkpoint.load(folder, ("vision",)).omni, "text")
+    assert not hasattr(checkpoint.load(folder, ("text",)).omni, "vision")
+
+
+def test_saved_weights_answer_as_before_up_to_half_precision(folder):
+    loaded = checkpoint.load(folder, checkpoint.TRAINED)
+    torch.manual_seed(3)
+    fresh = Omni(tiny(), checkpoint.TRAINED).state_dict()
+    assert all(torch.allclose(fresh[name], value, atol=1e-3) for name, value in loaded.omni.state_dict().items())
+
+
+def test_missing_weights_are_a_missing_part(tmp_path):
+    with pytest.raises(MissingPart, match="omni model"):
+        OmniLook(tmp_path)(STUDY, STRUCTURES_SEEN, "")
+
+
+def test_box_of_cells_lies_where_the_scan_lies():
+    scan = to_scan(STUDY, STRUCTURES_SEEN).focused()
+    middle = np.array(scan.cells) // 2
+    corner = middle * np.array([5.0, 6.0, 6.0])
+    box = Found(1.0, tuple(corner), tuple(corner + np.array([5.0, 6.0, 6.0])), middle[None])
+    place = evidence(box, scan, ON)
+    low, high = place.box_mm
+    assert all(a < at < b for a, at, b in zip(low, place.position_mm, high, strict=True))
+    assert ON.slice_origins_mm[place.slice_index][2] == pytest.approx(place.position_mm[2], abs=2.6)
+
+
+def test_side_follows_the_lobes_of_the_likely_cells(folder):
+    opinion = OmniLook(folder)(STUDY, STRUCTURES_SEEN, "")
+    for one in opinion.labels:
+        sides = {"left" if name.endswith("left") else "right" for name in one.anatomy}
+        expected = {0: Laterality.NONE, 2: Laterality.BILATERAL}.get(len(sides))
+        assert one.laterality is (expected or Laterality(next(iter(sides))))
