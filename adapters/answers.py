@@ -18,11 +18,11 @@ from scipy.optimize import minimize
 from adapters.samples import Sample, load_sample
 from adapters.sights import Patient, together
 from medomni.model.boxes import Extent, Join, found, matches
-from medomni.model.checkpoint import Answering
 from medomni.model.config import LABELS
 from medomni.model.omni import Given, Omni
-from medomni.model.text import TextWords
+from medomni.model.omni_folder import Answering
 from medomni.model.vision import NearNetwork
+from medomni.model.words import TextWords
 from medomni.reporting.merge import measured_probability
 from medomni.types.finding import Finding
 from medomni.types.opinion import logit

@@ -18,8 +18,8 @@ from adapters.loop import Loop, Schedule, Told
 from adapters.sights import Patient, load_patient, together
 from medomni.model.config import OmniConfig
 from medomni.model.omni import Given, Omni
-from medomni.model.text import TextWords
 from medomni.model.vision import Sight
+from medomni.model.words import TextWords
 
 TASKS_DRAWN = ("draft", "label", "label", "edit", "retrieve", "box")
 """Tasks as often as they are drawn."""
@@ -133,8 +133,9 @@ class FusedLearner(torch.nn.Module):
         found = {"labels": entropy(answer.logits, turn.target), "guess": guess}
         both = turn.has_sight & turn.has_text
         true = both & ~turn.is_strange_sight & ~turn.is_strange_text
-        if turn.task == "retrieve" and int(true.sum()) > 1:
+        if turn.task == "retrieve":
             found["labels"] = 0.3 * found["labels"]
+        if int(true.sum()) > 1:
             found["pairs"] = PAIRS_WEIGHT * pairs_loss(
                 answer.shared["vision"][true], answer.shared["text"][true], self.omni.warmth
             )

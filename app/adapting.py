@@ -52,7 +52,7 @@ def train_fused(recipe: "FusedRecipe", work: Path, tracking_uri: str, progress: 
     from adapters.loop import Told, averaged
     from app import bank
     from medomni.model.config import base
-    from medomni.model.text import TextWords, learn_words
+    from medomni.model.words import TextWords, learn_words
 
     config, folder = base(), work / "bank-fused"
     learner = fused.learner_on(averaged(_made(work / NEAR, "near.toml")), config)
@@ -63,7 +63,7 @@ def train_fused(recipe: "FusedRecipe", work: Path, tracking_uri: str, progress: 
         write: tuple[Callable[..., str], ...] = (told_texts.dictation, told_texts.history)
         texts = [one(patient.info, rng) for patient in patients for one in write for _ in range(WORDS_FROM)]
         learn_words(texts, config.vocabulary, tokenizer)
-    turns = fused.Turns(patients, TextWords(tokenizer, config.longest_text), recipe)
+    turns = fused.Turns(patients, TextWords(tokenizer.read_text("utf-8"), config.longest_text), recipe)
     with Told("fused", tracking_uri, asdict(recipe) | {"bank": bank.digest(folder)}) as told:
         fused.train(learner, turns, work / FUSED, told)
     return work / FUSED
@@ -80,14 +80,14 @@ def fit_answers(recipe: "AnswersRecipe", work: Path, progress: "Progress", jobs:
     from app import judged
     from medomni.model import checkpoint
     from medomni.model.config import base
-    from medomni.model.text import TextWords
+    from medomni.model.words import TextWords
 
     learner = fused.learner_on(averaged(_made(work / NEAR, "near.toml")), base())
     learner.load_state_dict(averaged(_made(work / FUSED, "fused.toml")))
     omni = learner.omni.eval()
     seeds = range(recipe.first_seed, recipe.first_seed + recipe.phantoms)
     files = judged.write(seeds, work / "judged", jobs or os.cpu_count() or 1, progress)
-    words = TextWords(work / WORDS, omni.config.longest_text)
+    words = TextWords((work / WORDS).read_text("utf-8"), omni.config.longest_text)
     found = answers.fit(files, _patients(files, omni, work, progress), omni, words)
     out = work / "omni"
     out.mkdir(exist_ok=True)

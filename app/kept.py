@@ -127,7 +127,7 @@ class KeptStages:
         told = hashlib.sha256(f"{volume_digest(volume)} {history.strip()}".encode()).hexdigest()
         return kept_or_made(
             self.cache,
-            key_of(self._key("look", volume, segmentation), told),
+            key_of(self._key("look", volume, segmentation), str(getattr(self.stages.look, "digest", "")), told),
             Opinion.model_validate_json,
             lambda: self.stages.look(volume, segmentation, history),
             lambda opinion: opinion.model_dump_json().encode(),

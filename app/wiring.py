@@ -60,6 +60,7 @@ def stages(
     """
     from app import kept
     from medomni.cache import Cache
+    from medomni.model.omni_folder import SHIPPED
     from medomni.pipeline import Stages
     from preprocessing import assemble, dicom, history, prior
     from preprocessing.detect import findings
@@ -74,7 +75,7 @@ def stages(
         measure=regions.measure,
         scope=scope.scope,
         detect=findings.detect,
-        look=OmniLook(threads=settings.threads),
+        look=OmniLook(settings.model or SHIPPED, settings.threads, settings.home / "cache"),
         compare=prior.compare,
         drafter=_drafter(drafter, adapter, settings),
     )

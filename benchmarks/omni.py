@@ -81,10 +81,10 @@ class Bench:
         """The loaded model."""
         import torch
 
-        from medomni.model import checkpoint
+        from medomni.model import checkpoint, omni_folder
 
         torch.set_num_threads(1)
-        return checkpoint.load(self.folder or checkpoint.SHIPPED, checkpoint.TRAINED)
+        return checkpoint.load(self.folder or omni_folder.SHIPPED, omni_folder.TRAINED)
 
     @cached_property
     def cases(self) -> list["Case"]:
@@ -101,20 +101,28 @@ class Bench:
         """The labels of the 18 that are true of each case."""
         return [case.truth for case in self.cases]
 
-    def answers(self, combination: str, task: str = "label", of: Callable[[int], int] = lambda number: number):  # noqa: ANN201
-        """Logits (case, label) and the fused values; ``of`` says whose CT each patient gets."""
+    def answers(  # noqa: ANN201
+        self,
+        combination: str,
+        task: str = "label",
+        of: Callable[[int], int] = lambda number: number,
+        said_of: Callable[[int], int] = lambda number: number,
+        kept: float | None = None,
+    ):
+        """Logits (case, label) and the answers; ``of`` says whose CT each patient gets, ``said_of`` whose texts."""
         import torch
 
         from medomni.model.omni import Given
 
         logits, fused = [], []
-        for number, case in enumerate(self.cases):
+        for number in range(len(self.cases)):
+            case = self.cases[said_of(number)]
             with torch.inference_mode():
                 seen = self.cases[of(number)].seen if "v" in combination else None
                 texts = [("history", case.history)] if "h" in combination else []
                 texts += [("dictation", case.dictation)] if "d" in combination else []
                 given = Given(seen, self.model.words.joined([texts]) if texts else None)
-                answer = self.model.omni(given, task)
+                answer = self.model.omni(given, task, kept)
             logits.append(answer.logits[0].numpy().astype(float))
             fused.append(answer)
         return np.stack(logits), fused
@@ -207,13 +215,14 @@ def drafted(bench: Bench, whose_ct: Callable[[int], int], history: Callable[[int
     """Merged findings and English draft of each patient."""
     from adapters.samples import load_scan
     from app import judged
+    from medomni.model import omni_folder
     from medomni.reporting.compose import compose
     from medomni.reporting.merge import merge
     from medomni.types.context import PatientContext
     from medomni.types.study import Acquisition
     from preprocessing.look import OmniLook
 
-    look = OmniLook(bench.folder)
+    look = OmniLook(bench.folder or omni_folder.SHIPPED)
     for number in range(len(bench.cases)):
         case = bench.cases[whose_ct(number)]
         told = judged.judged_of(case.info)
@@ -301,21 +310,45 @@ def box_rows(bench: Bench) -> list[dict]:
 
 
 def fusion_rows(bench: Bench) -> list[dict]:
-    """Gates against a strange modality, importance by task, retrieval."""
-    count, rows = len(bench.cases), []
-    vision = lambda fused: float(fused.fused.gates["query", "vision"].mean())  # noqa: E731
-    _, clean = bench.answers("vd")
-    _, strange = bench.answers("vd", of=lambda number: (number + 1) % count)
-    falls = np.mean([vision(two) < vision(one) for one, two in zip(clean, strange, strict=True)])
-    rows.append(at_least("share of patients whose gate to the CT falls when it is somebody else's", float(falls), 0.5))
-    rows.append(row("its mean, own CT", float(np.mean([vision(one) for one in clean]))))
-    rows.append(row("its mean, strange CT", float(np.mean([vision(one) for one in strange]))))
-    dense = clean[0].fused.multiply_adds
-    rows.append(at_most("arithmetic between modalities, share of dense attention", dense[0] / dense[1], 0.7))
-    found = [_own_first(clean[start : start + AMONG]) for start in range(0, count - AMONG + 1, AMONG)]
-    if found:
-        rows.append(at_least(f"CT finds its own dictation first among {AMONG}", float(np.mean(found)), 5 / AMONG))
+    """Gates against a strange modality, importance by task, sparse attention, retrieval."""
+    rows, shifted = [], lambda number: (number + 1) % len(bench.cases)
+    logits, clean = bench.answers("vd")
+    for modality, strange in (("vision", {"of": shifted}), ("text", {"said_of": shifted})):
+        gates = [
+            np.array([float(one.fused.gates["query", modality].mean()) for one in answers])
+            for answers in (clean, bench.answers("vd", **strange)[1])
+        ]
+        falls = float((gates[1] < gates[0]).mean())
+        rows.append(at_least(f"share of patients whose gate to {modality} falls when it is somebody else's", falls, 0.5))
+        rows.append(row(f"gate to {modality}, own and strange: mean of own", float(gates[0].mean())))
+        rows.append(row(f"gate to {modality}, own and strange: mean of strange", float(gates[1].mean())))
+    done, dense = (sum(one.fused.multiply_adds[k] for one in clean) for k in (0, 1))
+    rows.append(at_most("arithmetic between modalities, share of dense attention", done / dense, 0.7))
+    with_all, _ = bench.answers("vd", kept=1.0)
+    change = abs(_macro(bench, logits) - _macro(bench, with_all))
+    rows.append(at_most("change of macro-F1 when all pairs attend", change, 0.01))
+    rows.append(at_least("share of tasks in which the most important modality is missed most", _important(bench), 0.8))
+    starts = range(0, len(bench.cases) - AMONG + 1, AMONG)
+    if starts:
+        found = float(np.mean([_own_first(clean[start : start + AMONG]) for start in starts]))
+        rows.append(at_least(f"CT finds its own dictation first among {AMONG}", found, 5 / AMONG))
     return rows
+
+
+def _important(bench: Bench) -> float:
+    from medomni.model.config import MODALITIES, TASKS
+
+    right = []
+    for task in TASKS:
+        _, answers = bench.answers("vd", task)
+        importance = np.mean([one.fused.importance[0].numpy() for one in answers], axis=0)
+        without = {"vision": _macro(bench, bench.answers("d", task)[0]), "text": _macro(bench, bench.answers("v", task)[0])}
+        right.append(MODALITIES[int(importance.argmax())] == min(without, key=lambda name: without[name]))
+    return float(np.mean(right))
+
+
+def _macro(bench: Bench, logits) -> float:  # noqa: ANN001
+    return score_labels(zip(bench.truth, bench.called(bench.probabilities(logits)), strict=True)).macro_f1
 
 
 def _own_first(answers) -> float:  # noqa: ANN001

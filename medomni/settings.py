@@ -49,6 +49,9 @@ class Settings(Value):
         le=1 << 20,
         description="MiB of segmentations and findings that are kept, so that a second draft is quick; 0 keeps none.",
     )
+    model: Path | None = Field(
+        default=None, description="Omni model in place of the one that ships: its folder, or a packed one (medomni weights pack)."
+    )
     drafter_url: str = Field(
         default="",
         max_length=2048,

@@ -3,27 +3,24 @@
 A CT without a history builds no text encoder. Where the model sees a label is told in patient space: box, slice, structure, side.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
-from jaxtyping import Int64
+from jaxtyping import Float32, Int64
 
 from medomni.anatomy import LOBES
+from medomni.model.boxes import Found, found
+from medomni.model.config import LABELS
+from medomni.model.omni_folder import SHIPPED, Answering
+from medomni.model.omni_runtime import Raw, Runtime, open_runtime
 from medomni.model.scan import CELL, CELL_MM, GRID_MM, STRUCTURES, Scan
 from medomni.types.finding import Evidence, Laterality
 from medomni.types.opinion import LabelOpinion, Opinion, logistic
 from medomni.types.segmentation import Segmentation
 from medomni.types.volume import Grid, Volume
 from preprocessing.scan import to_scan
-
-if TYPE_CHECKING:
-    from medomni.model.boxes import Found
-    from medomni.model.checkpoint import Loaded
-    from medomni.model.omni import Answer
-    from medomni.model.vision import Near
 
 NAME = "medomni-omni"
 WORTH_SHOWING = 0.05
@@ -34,13 +31,29 @@ SOURCE = "omni"
 """Source of the evidence that the model gives."""
 
 
-@dataclass
+@dataclass(frozen=True)
 class OmniLook:
-    """The stage: a model folder, loaded when a study comes. ``threads`` is how many CPU threads the networks may use."""
+    """The stage.
 
-    folder: Path | None = None
+    Attributes:
+        model: folder of the model, or a packed one; the shipped one by default.
+        threads: CPU threads of the networks.
+        cache: folder that keeps converted networks; None converts anew for each process.
+    """
+
+    model: Path = SHIPPED
     threads: int = 1
-    _loaded: "dict[tuple[str, ...], Loaded]" = field(default_factory=dict)
+    cache: Path | None = None
+
+    @cached_property
+    def runtime(self) -> Runtime:
+        """What runs the model."""
+        return open_runtime(self.model, self.threads, self.cache)
+
+    @property
+    def digest(self) -> str:
+        """A digest of the model."""
+        return self.runtime.digest
 
     def __call__(self, volume: Volume, segmentation: Segmentation, history: str) -> Opinion:
         """Return what the model thinks.
@@ -48,61 +61,34 @@ class OmniLook:
         Raises:
             MissingPart: the weights are not there.
         """
-        import torch
-
-        torch.set_num_threads(self.threads)
         return self.opinion(to_scan(volume, segmentation).focused(), volume.grid, history)
 
     def opinion(self, scan: Scan, grid: Grid, history: str) -> Opinion:
         """The same of a scan that was made before; places are told on the study's grid."""
-        import torch
-
-        from medomni.model.config import LABELS
-        from medomni.model.omni import Given
-
-        model = self._model(("vision", "text") if history.strip() else ("vision",))
-        with torch.inference_mode():
-            seen, near = model.omni.see(*(torch.from_numpy(np.ascontiguousarray(a))[None] for a in (scan.codes, scan.structures)))
-            image = model.omni(Given(seen))
-            text = model.words.joined([[("history", history)]]) if history.strip() else None
-            whole = image if text is None else model.omni(Given(seen, text))
-            blind = model.omni.prior.detach() if text is None else model.omni(Given(text=text)).logits[0]
+        raw = self.runtime.run(scan.codes, scan.structures, history)
         return Opinion(
-            labels=tuple(
-                _opinion(label, number, image, whole, float(blind[number]), near, model, scan, grid)
-                for number, label in enumerate(LABELS)
-            ),
-            given=("vision",) if text is None else ("vision", "text"),
-            gates={f"{to}<-{of}": round(float(gate.mean()), 3) for (to, of), gate in whole.fused.gates.items()},
-            importance=_importance(whole),
+            labels=tuple(_opinion(number, raw, self.runtime.answers[label], scan, grid) for number, label in enumerate(LABELS)),
+            given=("vision", "text") if history.strip() else ("vision",),
+            gates=dict(raw.gates),
+            importance=dict(raw.importance),
             model=NAME,
-            digest=model.digest,
+            digest=self.runtime.digest,
         )
 
-    def _model(self, modalities: tuple[str, ...]) -> "Loaded":
-        from medomni.model import checkpoint
 
-        if modalities not in self._loaded:
-            self._loaded[modalities] = checkpoint.load(self.folder or checkpoint.SHIPPED, modalities)
-        return self._loaded[modalities]
+def _opinion(number: int, raw: Raw, answer: Answering, scan: Scan, grid: Grid) -> LabelOpinion:
+    def calibrated(logits: Float32[np.ndarray, "label"]) -> float:
+        return logistic(answer.offset + answer.slope * float(logits[number]))
 
-
-def _opinion(
-    label: str, number: int, image: "Answer", whole: "Answer", blind: float, near: "Near", model: "Loaded", scan: Scan, grid: Grid
-) -> LabelOpinion:
-    from medomni.model.boxes import found
-
-    answer = model.answers[label]
-    logit, alone = (float(one.logits[0, number]) for one in (whole, image))
-    probability = logistic(answer.offset + answer.slope * logit)
-    boxes = found(near.cells[0, number].numpy(), answer.extent) if probability >= WORTH_SHOWING else ()
+    probability = calibrated(raw.whole)
+    boxes = found(raw.cells[number], answer.extent) if probability >= WORTH_SHOWING else ()
     structures = _structures(boxes, scan)
     return LabelOpinion(
-        label=label,
-        logit=round(logit, 3),
+        label=LABELS[number],
+        logit=round(float(raw.whole[number]), 3),
         probability=probability,
-        image_probability=logistic(answer.offset + answer.slope * alone),
-        blind_probability=logistic(answer.offset + answer.slope * blind),
+        image_probability=calibrated(raw.image),
+        blind_probability=calibrated(raw.blind),
         threshold=answer.threshold,
         joint=answer.joint,
         evidence=tuple(evidence(box, scan, grid) for box in boxes),
@@ -111,7 +97,7 @@ def _opinion(
     )
 
 
-def evidence(box: "Found", scan: Scan, grid: Grid) -> Evidence:
+def evidence(box: Found, scan: Scan, grid: Grid) -> Evidence:
     """The proof of a box: its corners, its likeliest place and the study's slice there."""
     at_mm = (box.cells[0] + 0.5) * np.array(CELL_MM)
     place = scan.grid.to_world_mm(at_mm / np.array(GRID_MM) - 0.5)
@@ -126,7 +112,7 @@ def evidence(box: "Found", scan: Scan, grid: Grid) -> Evidence:
     )
 
 
-def _structures(boxes: "tuple[Found, ...]", scan: Scan) -> tuple[str, ...]:
+def _structures(boxes: tuple[Found, ...], scan: Scan) -> tuple[str, ...]:
     """The lobes in which the likely cells lie."""
     if not boxes:
         return ()
@@ -153,9 +139,3 @@ def _laterality(structures: tuple[str, ...]) -> Laterality:
     if not sides:
         return Laterality.NONE
     return Laterality.BILATERAL if len(sides) == 2 else Laterality(sides.pop())
-
-
-def _importance(answer: "Answer") -> Mapping[str, float]:
-    from medomni.model.config import MODALITIES
-
-    return {name: round(float(share), 3) for name, share in zip(MODALITIES, answer.fused.importance[0], strict=True)}

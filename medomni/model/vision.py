@@ -17,6 +17,7 @@ from torch import nn
 from medomni.anatomy import LOBES
 from medomni.model.config import LABELS, OmniConfig
 from medomni.model.scan import CELL, CELL_MM, HU_OF_CODE, STRUCTURES
+from medomni.model.slabs import slabs
 
 WINDOWS_HU = ((-1000.0, -400.0), (-150.0, 250.0), (100.0, 1300.0))
 """Lung, soft tissue, calcium and metal; each becomes -1 to 1."""
@@ -36,10 +37,6 @@ GROUPS = (
 """Structures that the first layer tells apart; regions have a token each."""
 LEAK = 0.01
 """Slope of the leaky rectifiers below 0."""
-SLAB = 64
-"""Slices of the first layers that are computed at once, even."""
-OVERLAP = 4
-"""Slices of the neighbours that the first layers see, even."""
 FREQUENCIES = 4
 """Sines and cosines of a place along each axis."""
 LONGEST_MM = 800.0
@@ -137,7 +134,11 @@ class NearNetwork(nn.Module):
 
     def forward(self, codes: torch.Tensor, structures: torch.Tensor) -> Near:
         """See the class; ``codes`` uint8 (batch, z, y, x), ``structures`` uint8 (batch, z, y / 2, x / 2)."""
-        cells = self.cell_block(self.first(codes, structures))  # (batch, channel, z, y, x) of 5 x 6 x 6 mm
+        return self.rest(self.first(codes, structures))
+
+    def rest(self, cells: torch.Tensor) -> Near:
+        """What follows the first layers."""
+        cells = self.cell_block(cells)  # (batch, channel, z, y, x) of 5 x 6 x 6 mm
         middle = self.middle_blocks(self.to_middle(cells))
         coarse = self.coarse_blocks(self.to_coarse(middle))
         again = self.middle_again(middle + resized(self.back_to_middle(coarse), middle))
@@ -145,17 +146,11 @@ class NearNetwork(nn.Module):
         return Near(self.judge(detail), detail, again, coarse)
 
     def first(self, codes: torch.Tensor, structures: torch.Tensor) -> torch.Tensor:
-        """Cells of shape (batch, channel, z, y, x), computed slab by slab, with the neighbouring slices that they see."""
-        depth = codes.shape[1]
-        if depth <= SLAB or self.training:
+        """Cells of shape (batch, channel, z, y, x), computed slab by slab."""
+        if self.training:
             return self.slab(codes, structures)
-        parts = []
-        for start in range(0, depth, SLAB):
-            stop = min(start + SLAB, depth)
-            low, high = max(0, start - OVERLAP), min(depth, stop + OVERLAP)
-            slab = self.slab(codes[:, low:high], structures[:, low:high])
-            parts.append(slab[:, :, (start - low) // 2 : (stop - low + 1) // 2])
-        return torch.cat(parts, dim=2)
+        found = slabs(codes.shape[1])
+        return torch.cat([self.slab(codes[:, one.seen], structures[:, one.seen])[:, :, one.kept] for one in found], dim=2)
 
     def slab(self, codes: torch.Tensor, structures: torch.Tensor) -> torch.Tensor:
         """The first layers over some slices."""
@@ -232,9 +227,14 @@ def sight_of(near: Near, codes: torch.Tensor, structures: torch.Tensor) -> Sight
     around = torch.einsum("brzyx,bczyx->brc", wide_shares, near.middle) / total
     regions = torch.cat([look, around, measured(shares, volume, codes, structures)], dim=-1) * is_there[..., None]
     evidence, looks, places = likeliest(near)
-    blocks = [min(WIDE, count) for count in near.coarse.shape[2:]]
-    wide = nn.functional.avg_pool3d(near.coarse, blocks, ceil_mode=True)
-    return Sight(regions, is_there, evidence, looks, places, wide)
+    return Sight(regions, is_there, evidence, looks, places, widened(near.coarse))
+
+
+def widened(coarse: torch.Tensor) -> torch.Tensor:
+    """Means over ``WIDE`` places along each axis; the last ones may be of fewer."""
+    lacking = (0, WIDE - 1) * 3
+    sums = nn.functional.avg_pool3d(nn.functional.pad(coarse, lacking), WIDE)
+    return sums / nn.functional.avg_pool3d(nn.functional.pad(torch.ones_like(coarse[:, :1]), lacking), WIDE)
 
 
 def measured(shares: torch.Tensor, volume: torch.Tensor, codes: torch.Tensor, structures: torch.Tensor) -> torch.Tensor:

@@ -10,7 +10,7 @@ from adapters.samples import save_sample
 from app import bank
 from medomni.model.config import LABELS, tiny
 from medomni.model.omni import Given
-from medomni.model.text import SPECIAL, TextWords, learn_words
+from medomni.model.words import SPECIAL, TextWords, learn_words
 from medomni.phantom import make_case
 from medomni.phantom.disease import Placed
 from preprocessing.detect.calibrate import true_segmentation
@@ -42,7 +42,7 @@ def words(patients, tmp_path_factory):
     file = tmp_path_factory.mktemp("words") / "tokenizer.json"
     rng = np.random.default_rng(0)
     learn_words([told_texts.dictation(patient.info, rng) for patient in patients], tiny().vocabulary, file)
-    return TextWords(file, tiny().longest_text)
+    return TextWords(file.read_text("utf-8"), tiny().longest_text)
 
 
 def recipe(**changes):

@@ -5,13 +5,13 @@ import pytest
 import torch
 
 from medomni.anatomy import LOBES
-from medomni.errors import MissingPart
-from medomni.model import checkpoint
+from medomni.errors import BadInput, MissingPart
+from medomni.model import checkpoint, omni_folder, omni_runtime
 from medomni.model.boxes import Extent, Found, Join
-from medomni.model.checkpoint import Answering
 from medomni.model.config import LABELS, tiny
 from medomni.model.omni import Omni
-from medomni.model.text import learn_words
+from medomni.model.omni_folder import Answering
+from medomni.model.words import learn_words
 from medomni.types.finding import Laterality
 from preprocessing.look import OmniLook, evidence
 from preprocessing.scan import to_scan
@@ -30,15 +30,23 @@ STRUCTURES_SEEN = factories.segmentation(LOBES_SEEN, ON)
 def folder(tmp_path_factory):
     torch.manual_seed(3)
     made = tmp_path_factory.mktemp("omni")
-    learn_words(["cough", "fever and cough"], tiny().vocabulary, made / checkpoint.WORDS)
+    learn_words(["cough", "fever and cough"], tiny().vocabulary, made / omni_folder.WORDS)
     extent = Extent(at_least=-6.0, join=Join.SIDES)
     answer = Answering(offset=0.0, slope=1.0, joint=(0.0, 1.0, 1.0), threshold=0.5, extent=extent)
-    checkpoint.save(Omni(tiny(), checkpoint.TRAINED), dict.fromkeys(LABELS, answer), made / checkpoint.WORDS, made)
+    checkpoint.save(Omni(tiny(), omni_folder.TRAINED), dict.fromkeys(LABELS, answer), made / omni_folder.WORDS, made)
     return made
 
 
-def test_every_label_gets_an_opinion_with_its_place(folder):
-    opinion = OmniLook(folder)(STUDY, STRUCTURES_SEEN, "")
+@pytest.fixture(scope="module")
+def packed(folder, tmp_path_factory):
+    pytest.importorskip("openvino")
+    file = tmp_path_factory.mktemp("packed") / f"omni{omni_runtime.PACKED}"
+    omni_runtime.pack(folder, file)
+    return file
+
+
+def test_every_label_gets_an_opinion_with_its_place(packed):
+    opinion = OmniLook(packed)(STUDY, STRUCTURES_SEEN, "")
     assert [one.label for one in opinion.labels] == list(LABELS)
     assert opinion.given == ("vision",)
     assert len(opinion.digest) == 64
@@ -50,8 +58,8 @@ def test_every_label_gets_an_opinion_with_its_place(folder):
         assert set(one.anatomy) <= set(LOBES_SEEN)
 
 
-def test_a_history_is_heard_and_logged(folder):
-    without, given = (OmniLook(folder)(STUDY, STRUCTURES_SEEN, text) for text in ("", "fever and cough"))
+def test_a_history_is_heard_and_logged(packed):
+    without, given = (OmniLook(packed)(STUDY, STRUCTURES_SEEN, text) for text in ("", "fever and cough"))
     assert given.given == ("vision", "text")
     assert "query<-text" in given.gates
     assert "query<-text" not in without.gates
@@ -66,9 +74,9 @@ def test_without_a_history_no_text_encoder_is_built(folder):
 
 
 def test_saved_weights_answer_as_before_up_to_half_precision(folder):
-    loaded = checkpoint.load(folder, checkpoint.TRAINED)
+    loaded = checkpoint.load(folder, omni_folder.TRAINED)
     torch.manual_seed(3)
-    fresh = Omni(tiny(), checkpoint.TRAINED).state_dict()
+    fresh = Omni(tiny(), omni_folder.TRAINED).state_dict()
     assert all(torch.allclose(fresh[name], value, atol=1e-3) for name, value in loaded.omni.state_dict().items())
 
 
@@ -88,9 +96,41 @@ def test_box_of_cells_lies_where_the_scan_lies():
     assert ON.slice_origins_mm[place.slice_index][2] == pytest.approx(place.position_mm[2], abs=2.6)
 
 
-def test_side_follows_the_lobes_of_the_likely_cells(folder):
-    opinion = OmniLook(folder)(STUDY, STRUCTURES_SEEN, "")
+def test_side_follows_the_lobes_of_the_likely_cells(packed):
+    opinion = OmniLook(packed)(STUDY, STRUCTURES_SEEN, "")
     for one in opinion.labels:
         sides = {"left" if name.endswith("left") else "right" for name in one.anatomy}
         expected = {0: Laterality.NONE, 2: Laterality.BILATERAL}.get(len(sides))
         assert one.laterality is (expected or Laterality(next(iter(sides))))
+
+
+@pytest.mark.parametrize("history", ["", "fever and cough"])
+def test_graphs_and_a_packed_model_answer_as_torch_does(folder, packed, tmp_path, history):
+    scan = to_scan(STUDY, STRUCTURES_SEEN).focused()
+    cached = tmp_path / "cache"
+    by_torch = omni_runtime.InTorch(folder, 1).run(scan.codes, scan.structures, history)
+    others = [omni_runtime.open_runtime(folder, 1, cached), omni_runtime.open_runtime(folder, 1, cached)]
+    for other in (*others, omni_runtime.open_runtime(packed, 1, None)):
+        found = other.run(scan.codes, scan.structures, history)
+        for name in ("cells", "whole", "image", "blind"):
+            assert np.allclose(getattr(found, name), getattr(by_torch, name), atol=1e-3)
+        assert (found.gates, found.importance) == (by_torch.gates, by_torch.importance)
+        assert other.digest == omni_folder.digest_of(folder)
+    assert len(list(cached.glob("omni-*.zip"))) == 2
+
+
+def test_kept_graph_that_is_damaged_is_made_anew(folder, tmp_path):
+    pytest.importorskip("openvino")
+    scan = to_scan(STUDY, STRUCTURES_SEEN).focused()
+    first = omni_runtime.open_runtime(folder, 1, tmp_path).run(scan.codes, scan.structures, "")
+    for file in tmp_path.glob("omni-*.zip"):
+        file.write_bytes(b"half of it")
+    again = omni_runtime.open_runtime(folder, 1, tmp_path).run(scan.codes, scan.structures, "")
+    assert np.array_equal(first.whole, again.whole)
+
+
+def test_any_file_is_no_packed_model(tmp_path):
+    file = tmp_path / f"other{omni_runtime.PACKED}"
+    file.write_bytes(b"something")
+    with pytest.raises(BadInput, match="no packed omni model"):
+        omni_runtime.open_runtime(file, 1, None).run(np.zeros((10, 4, 4), np.uint8), np.zeros((10, 2, 2), np.uint8), "")

@@ -45,11 +45,11 @@ def test_any_size_is_seen(shape):
 
 
 def test_slabs_change_nothing(monkeypatch):
-    from medomni.model import vision
+    from medomni.model import slabs
 
     network, given_scan = VisionHybrid(tiny()).near.eval(), scan(depth=40)
     whole = network.first(*given_scan)
-    monkeypatch.setattr(vision, "SLAB", 8)
+    monkeypatch.setattr(slabs, "THICKEST", 8)
     assert torch.allclose(network.first(*given_scan), whole, atol=1e-5)
 
 

@@ -1,0 +1,359 @@
+"""Runs the trained omni model on one study: as two OpenVINO graphs where OpenVINO is installed, else in torch.
+
+    codes, structures, ids -> Raw: cells, logits of all, of the CT alone and without it, gates, importance
+
+The graphs are made from the torch model once and kept by digest, for a CT alone and for a CT with text; from then on torch is
+not imported. The first layers run slab by slab, so that memory does not grow with the scan. A packed model is the same graphs
+with words and answers in one file, for machines without torch.
+"""
+
+import io
+import json
+import tempfile
+import warnings
+import zipfile
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+from jaxtyping import Float32, Int64, UInt8
+
+from medomni.errors import BadInput
+from medomni.model.config import MODALITIES
+from medomni.model.omni_folder import ANSWERS, CONFIG, TRAINED, WORDS, Answering, answers_of, digest_of, require
+from medomni.model.runtime import import_openvino, openvino
+from medomni.model.slabs import slabs
+from medomni.model.words import TextWords
+
+if TYPE_CHECKING:
+    import torch
+
+    from medomni.model.checkpoint import Loaded
+    from medomni.model.omni import Omni
+
+GRAPHS = ("first", "rest")
+EXACT = {"INFERENCE_PRECISION_HINT": "f32"}
+PACKED = ".medomni"
+"""Ending of a packed model."""
+Codes = UInt8[np.ndarray, "z y x"]
+Structures = UInt8[np.ndarray, "z h w"]
+Ids = Int64[np.ndarray, "word"]
+
+
+@dataclass(frozen=True, eq=False)
+class Raw:
+    """What comes out of the model for one study.
+
+    Attributes:
+        cells: logit of each label at each cell.
+        whole, image, blind: logits (label,) given all, the CT alone, and no CT.
+        gates: mean over layers, by "stream<-modality".
+        importance: of each modality.
+    """
+
+    cells: Float32[np.ndarray, "label z y x"]
+    whole: Float32[np.ndarray, "label"]
+    image: Float32[np.ndarray, "label"]
+    blind: Float32[np.ndarray, "label"]
+    gates: Mapping[str, float]
+    importance: Mapping[str, float]
+
+
+class Runtime(Protocol):
+    """Runs the model on one study."""
+
+    @property
+    def answers(self) -> Mapping[str, Answering]:
+        """How logits become answers."""
+        ...
+
+    @property
+    def digest(self) -> str:
+        """Of everything that an answer follows from."""
+        ...
+
+    def run(self, codes: Codes, structures: Structures, history: str) -> Raw:
+        """Run the model; without a history no text encoder is loaded."""
+        ...
+
+
+def open_runtime(model: Path, threads: int, cache: Path | None) -> Runtime:
+    """Return the fastest runtime for a model folder or a packed model.
+
+    Raises:
+        MissingPart: the weights are not there, or a packed model finds no OpenVINO.
+        BadInput: the file is no packed model.
+    """
+    if model.suffix == PACKED:
+        return Packed(model, threads)
+    if import_openvino() is None:
+        return InTorch(model, threads)
+    return InGraphs(model, threads, cache)
+
+
+@dataclass(frozen=True)
+class InTorch:
+    """The model in torch."""
+
+    folder: Path
+    threads: int
+
+    @cached_property
+    def _loaded(self) -> "Loaded":
+        import torch
+
+        from medomni.model import checkpoint
+
+        torch.set_num_threads(self.threads)
+        return checkpoint.load(self.folder, TRAINED)
+
+    @property
+    def answers(self) -> Mapping[str, Answering]:
+        """See ``Runtime``."""
+        return self._loaded.answers
+
+    @property
+    def digest(self) -> str:
+        """See ``Runtime``."""
+        return self._loaded.digest
+
+    def run(self, codes: Codes, structures: Structures, history: str) -> Raw:
+        """See ``Runtime``."""
+        import torch
+
+        texts = [[("history", history)]] if history.strip() else []
+        batch = [torch.from_numpy(np.ascontiguousarray(array))[None] for array in (codes, structures)]
+        _, rest = parts(self._loaded.omni)
+        with torch.inference_mode():
+            found = rest(
+                self._loaded.omni.vision.near.first(*batch), *batch, *([self._loaded.words.joined(texts)] if texts else [])
+            )
+        return _raw([one.numpy() for one in found], has_text=bool(texts))
+
+
+@dataclass(frozen=True)
+class InGraphs:
+    """The model as graphs that are kept in a cache folder by the model's digest."""
+
+    folder: Path
+    threads: int
+    cache: Path | None
+
+    @cached_property
+    def digest(self) -> str:
+        """See ``Runtime``."""
+        return digest_of(require(self.folder))
+
+    @cached_property
+    def answers(self) -> Mapping[str, Answering]:
+        """See ``Runtime``."""
+        return answers_of((self.folder / ANSWERS).read_bytes())
+
+    def run(self, codes: Codes, structures: Structures, history: str) -> Raw:
+        """See ``Runtime``."""
+        folder = require(self.folder)
+        ids = _ids((folder / WORDS).read_bytes(), (folder / CONFIG).read_bytes(), history)
+        first, rest = (self._compiled(name, has_text=ids is not None) for name in GRAPHS)
+        return _run(first, rest, codes, structures, ids)
+
+    def _compiled(self, name: str, *, has_text: bool) -> Any:  # noqa: ANN401  (OpenVINO's compiled model)
+        core = openvino().Core()
+        return core.compile_model(self._graph(name, has_text=has_text), "CPU", EXACT | {"INFERENCE_NUM_THREADS": self.threads})
+
+    def _graph(self, name: str, *, has_text: bool) -> object:
+        """The kept graph, or both made anew where there is none that can be read."""
+        kept = self._kept(name, has_text=has_text)
+        if kept and kept.is_file():
+            with suppress(RuntimeError, ValueError, zipfile.BadZipFile, KeyError), zipfile.ZipFile(kept) as archive:
+                return _read_graph(archive, name)  # what cannot be read is made anew below
+        from medomni.model import checkpoint
+
+        modalities = TRAINED if has_text else ("vision",)
+        made = dict(zip(GRAPHS, converted(checkpoint.load(self.folder, modalities).omni, has_text=has_text), strict=True))
+        for one, graph in made.items():
+            target = self._kept(one, has_text=has_text)
+            if target:
+                with suppress(OSError):  # a folder that cannot be written costs the next run its seconds, no more
+                    _keep(graph, one, target)
+        return made[name]
+
+    def _kept(self, name: str, *, has_text: bool) -> Path | None:
+        version = openvino().__version__.split("-")[0]
+        given = "text" if has_text else "ct"
+        return self.cache / f"omni-{self.digest[:32]}-{given}-{name}-openvino-{version}.zip" if self.cache else None
+
+
+@dataclass(frozen=True)
+class Packed:
+    """The model as one file, without torch."""
+
+    file: Path
+    threads: int
+
+    @cached_property
+    def _archive(self) -> zipfile.ZipFile:
+        try:
+            archive = zipfile.ZipFile(self.file)
+            archive.getinfo("digest")
+        except (OSError, zipfile.BadZipFile, KeyError) as error:
+            raise BadInput(
+                "this is no packed omni model",
+                found=type(error).__name__,
+                remedy="make one with: medomni weights pack",
+                where=self.file.name,
+            ) from error
+        return archive
+
+    @cached_property
+    def digest(self) -> str:
+        """See ``Runtime``."""
+        return self._archive.read("digest").decode()
+
+    @cached_property
+    def answers(self) -> Mapping[str, Answering]:
+        """See ``Runtime``."""
+        return answers_of(self._archive.read(ANSWERS))
+
+    def run(self, codes: Codes, structures: Structures, history: str) -> Raw:
+        """See ``Runtime``."""
+        ids = _ids(self._archive.read(WORDS), self._archive.read(CONFIG), history)
+        given = "ct" if ids is None else "text"
+        core, settings = openvino().Core(), EXACT | {"INFERENCE_NUM_THREADS": self.threads}
+        first, rest = (core.compile_model(_read_graph(self._archive, f"{given}-{name}"), "CPU", settings) for name in GRAPHS)
+        return _run(first, rest, codes, structures, ids)
+
+
+def pack(folder: Path, file: Path) -> None:
+    """Write a model folder as one file that runs without torch.
+
+    Raises:
+        MissingPart: the weights or OpenVINO are not there.
+    """
+    from medomni.model import checkpoint
+
+    loaded = checkpoint.load(folder, TRAINED)
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("digest", loaded.digest)
+        for name in (WORDS, CONFIG, ANSWERS):
+            archive.writestr(name, (folder / name).read_bytes())
+        for given, has_text in (("ct", False), ("text", True)):
+            for name, graph in zip(GRAPHS, converted(loaded.omni, has_text=has_text), strict=True):
+                _write_graph(archive, f"{given}-{name}", graph)
+
+
+def parts(omni: "Omni") -> "tuple[torch.nn.Module, torch.nn.Module]":
+    """The model as two modules: the first layers over a slab, and the rest over the whole scan."""
+    import torch
+
+    from medomni.model.omni import Given
+    from medomni.model.vision import sight_of
+
+    class First(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.near = omni.vision.near
+
+        def forward(self, codes: torch.Tensor, structures: torch.Tensor) -> torch.Tensor:
+            out: torch.Tensor = self.near.slab(codes, structures)
+            return out
+
+    class Rest(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.omni = omni
+
+        def forward(self, cells: torch.Tensor, codes: torch.Tensor, structures: torch.Tensor, *ids: torch.Tensor) -> Any:  # noqa: ANN401
+            near = self.omni.vision.near.rest(cells)
+            seen = self.omni.vision.far(sight_of(near, codes, structures))
+            image = self.omni(Given(seen))
+            whole = self.omni(Given(seen, ids[0])) if ids else image
+            blind = self.omni(Given(text=ids[0])).logits[0] if ids else self.omni.prior + 0.0
+            gates = torch.stack([whole.fused.gates[pair].mean() for pair in _pairs(has_text=bool(ids))])
+            return near.cells[0], whole.logits[0], image.logits[0], blind, gates, whole.fused.importance[0]
+
+    return First().eval(), Rest().eval()
+
+
+def converted(omni: "Omni", *, has_text: bool) -> tuple[object, object]:
+    """The two modules as OpenVINO graphs for scans and texts of any size."""
+    import torch
+
+    first, rest = parts(omni)
+    codes, structures = (torch.zeros(1, 24, side, side + 8, dtype=torch.uint8) for side in (64, 32))
+    structures = structures[..., :36]
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of the tracer: sizes are checked in Python, which a graph for any size leaves out
+        ids = (torch.ones(1, 24, dtype=torch.int64),) if has_text else ()
+        return _graph_of(first, (codes, structures)), _graph_of(rest, (first(codes, structures), codes, structures, *ids))
+
+
+def _graph_of(module: "torch.nn.Module", example: "tuple[torch.Tensor, ...]") -> object:
+    from openvino.frontend import FrontEndManager
+    from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
+
+    reader = FrontEndManager().load_by_framework("pytorch")
+    decoder = TorchScriptPythonDecoder(module, example_input=example)  # named, so that it outlives the reading
+    return reader.convert(reader.load(decoder))
+
+
+def _pairs(*, has_text: bool) -> list[tuple[str, str]]:
+    """The pairs that have a gate."""
+    given = ("vision", "text") if has_text else ("vision",)
+    return [(stream, other) for stream in (*given, "query") for other in given if other != stream]
+
+
+def _run(first: Any, rest: Any, codes: Codes, structures: Structures, ids: Ids | None) -> Raw:  # noqa: ANN401
+    batch = [np.ascontiguousarray(array)[None] for array in (codes, structures)]
+    found = [first([array[:, slab.seen] for array in batch])[0][:, :, slab.kept] for slab in slabs(len(codes))]
+    cells = np.concatenate(found, axis=2)
+    out = rest([cells, *batch, *([] if ids is None else [ids[None]])])
+    return _raw([np.asarray(out[number]) for number in range(6)], has_text=ids is not None)
+
+
+def _raw(found: "list[np.ndarray]", *, has_text: bool) -> Raw:
+    cells, whole, image, blind, gates, importance = found
+    names = [f"{stream}<-{other}" for stream, other in _pairs(has_text=has_text)]
+    return Raw(
+        cells,
+        whole,
+        image,
+        blind,
+        {name: round(float(gate), 3) for name, gate in zip(names, gates, strict=True)},
+        {name: round(float(share), 3) for name, share in zip(MODALITIES, importance, strict=True)},
+    )
+
+
+def _ids(words: bytes, config: bytes, history: str) -> Ids | None:
+    """The ids of a history; None without one."""
+    if not history.strip():
+        return None
+    longest = int(json.loads(config)["longest_text"])
+    return np.array(TextWords(words.decode(), longest).ids([("history", history)]))
+
+
+def _read_graph(archive: zipfile.ZipFile, name: str) -> object:
+    tensor = openvino().Tensor(np.frombuffer(archive.read(f"{name}.bin"), np.uint8).copy())
+    return openvino().Core().read_model(archive.read(f"{name}.xml"), tensor)
+
+
+def _write_graph(archive: zipfile.ZipFile, name: str, graph: object) -> None:
+    with tempfile.TemporaryDirectory() as scratch:
+        made = Path(scratch) / f"{name}.xml"
+        openvino().save_model(graph, str(made), compress_to_fp16=False)
+        for suffix in (".xml", ".bin"):
+            archive.writestr(f"{name}{suffix}", made.with_suffix(suffix).read_bytes())
+
+
+def _keep(graph: object, name: str, target: Path) -> None:
+    """Write a graph beside its place and move it there, so that no reader meets half of it."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as archive:
+        _write_graph(archive, name, graph)
+    partial = target.with_suffix(".part")
+    partial.write_bytes(stream.getvalue())
+    partial.replace(target)
