@@ -2,8 +2,9 @@
 
     patients, recipe -> checkpoint with averaged weights
 
-Each step draws patients, a task, and what is given of each of them. Now and then a modality is somebody else's: its gate shall
-close. Asked to label, the model follows the CT where there is one; asked to edit by voice, it follows what was said.
+Each step draws patients, a task, and what is given of each of them. Some steps are of texts alone, of more patients than have a
+sight. Now and then a modality is somebody else's: its gate shall close. Asked to label, the model follows the CT where there is
+one; asked to edit by voice, it follows what was said.
 """
 
 from collections.abc import Iterator, Sequence
@@ -15,7 +16,7 @@ import torch
 
 from adapters import told_texts
 from adapters.loop import Loop, Schedule, Told
-from adapters.sights import Patient, load_patient, together
+from adapters.sights import Patient, Person, load_patient, together
 from medomni.model.config import OmniConfig
 from medomni.model.omni import Given, Omni
 from medomni.model.vision import Sight
@@ -25,6 +26,8 @@ TASKS_DRAWN = ("draft", "label", "label", "edit", "retrieve", "box")
 """Tasks as often as they are drawn."""
 STRANGER = 0.12
 """Share of modalities that are somebody else's."""
+DICTATED = 0.85
+"""Share of texts alone that hold a dictation."""
 GIVEN = {"vision": 0.85, "history": 0.5, "dictation": 0.35}
 """Share of patients of whom each is given; modality dropout."""
 GUESS_WEIGHT, PAIRS_WEIGHT, GATES_WEIGHT = 0.5, 0.15, 0.1
@@ -32,13 +35,19 @@ GUESS_WEIGHT, PAIRS_WEIGHT, GATES_WEIGHT = 0.5, 0.15, 0.1
 
 @dataclass(frozen=True)
 class FusedRecipe(Schedule):
-    """The settings of one training; the keys of ``recipes/fused.toml``. The bodies are others than those of the near network."""
+    """The settings of one training; the keys of ``recipes/fused.toml``.
+
+    The bodies are others than those of the near network. The ``text_first`` first steps, and of the others the share
+    ``text_share``, are of texts alone.
+    """
 
     region: str
     bodies: int
     first_seed: int
     seed: int
     batch: int
+    text_first: int
+    text_share: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,16 +76,38 @@ class Turn:
 class Turns:
     """Turn ``n`` of a training follows from the seed and ``n`` alone."""
 
-    def __init__(self, patients: Sequence[Patient], words: TextWords, recipe: FusedRecipe) -> None:
+    def __init__(
+        self, patients: Sequence[Patient], words: TextWords, recipe: FusedRecipe, readers: Sequence[Person] = ()
+    ) -> None:
         self.patients, self.words, self.recipe = patients, words, recipe
+        self.readers = [*patients, *readers]
 
     def after(self, first: int) -> Iterator[Turn]:
         """The turns from ``first`` to the end."""
         for number in range(first, self.recipe.steps):
-            yield self.turn(np.random.default_rng([self.recipe.seed, number]))
+            rng = np.random.default_rng([self.recipe.seed, number])
+            yield self.reading(rng) if number < self.recipe.text_first else self.turn(rng)
 
     def turn(self, rng: np.random.Generator) -> Turn:
         """One turn."""
+        return self.reading(rng) if rng.random() < self.recipe.text_share else self._looking(rng)
+
+    def reading(self, rng: np.random.Generator) -> Turn:
+        """A turn of texts alone."""
+        people = [self.readers[index] for index in rng.integers(len(self.readers), size=self.recipe.batch)]
+        texts = []
+        for person in people:
+            is_spoken = rng.random() < DICTATED
+            is_told = not is_spoken or rng.random() < GIVEN["history"]
+            told = [told_texts.history(person.info, rng)] if is_told else []
+            texts.append((told, told_texts.dictation(person.info, rng) if is_spoken else ""))
+        nobody = torch.zeros(len(people), dtype=torch.bool)
+        labels = torch.stack([person.labels for person in people])
+        task = TASKS_DRAWN[int(rng.integers(len(TASKS_DRAWN)))]
+        return Turn(task, None, self._ids(texts), nobody, ~nobody, nobody, nobody, labels, labels)
+
+    def _looking(self, rng: np.random.Generator) -> Turn:
+        """A turn in which most have a CT."""
         task = TASKS_DRAWN[int(rng.integers(len(TASKS_DRAWN)))]
         count = self.recipe.batch
         own = rng.integers(len(self.patients), size=count)
@@ -124,8 +155,10 @@ class FusedLearner(torch.nn.Module):
 
     def losses(self, turn: Turn) -> dict[str, torch.Tensor]:
         """Loss of the labels, of the CT's own guess, of matching pairs and of the gates."""
-        seen = self.omni.vision.far(turn.sight)
         entropy = torch.nn.functional.binary_cross_entropy_with_logits
+        if turn.sight is None:
+            return {"text": entropy(self.omni(Given(text=turn.text), turn.task).logits, turn.target)}
+        seen = self.omni.vision.far(turn.sight)
         guess = GUESS_WEIGHT * entropy(seen.guess[turn.has_sight], turn.seen[turn.has_sight])
         hidden = turn.has_sight[:, None]
         blind = type(seen)(seen.tokens, seen.mask & hidden, seen.guess * hidden)

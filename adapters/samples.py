@@ -50,9 +50,7 @@ class Sample:
     @property
     def labels(self) -> Float32[np.ndarray, "label"]:
         """1 for each label that is true of the scan."""
-        true = {lesion.label for lesion in self.lesions}
-        true |= {ALSO[label] for label in true if label in ALSO}
-        return np.array([label in true for label in LABELS], np.float32)
+        return _ones({lesion.label for lesion in self.lesions})
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,6 +118,17 @@ def labels_of(path: Path) -> set[str]:
     with np.load(path) as stored:
         info = json.loads(bytes(stored["info"]).decode("utf-8"))
     return {LABEL_OF_KIND[lesion["kind"]] for lesion in info["lesions"] if lesion["kind"] in LABEL_OF_KIND}
+
+
+def labels_in(info: dict[str, Any]) -> Float32[np.ndarray, "label"]:
+    """1 for each label that is true of a patient whose ``info`` is given."""
+    true = {LABEL_OF_KIND[lesion["kind"]] for lesion in info["lesions"] if lesion["kind"] in LABEL_OF_KIND}
+    return _ones(true)
+
+
+def _ones(true: set[str]) -> Float32[np.ndarray, "label"]:
+    brought = {ALSO[label] for label in true if label in ALSO}
+    return np.array([label in true | brought for label in LABELS], np.float32)
 
 
 def cut_out(sample: Sample, centre: Int64[np.ndarray, "3"], size: tuple[int, int, int], rng: np.random.Generator) -> Example:

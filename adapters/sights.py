@@ -14,17 +14,23 @@ from typing import Any
 import numpy as np
 import torch
 
-from adapters.samples import load_sample
+from adapters.samples import labels_in, load_sample
 from medomni.model.vision import NearNetwork, Sight, sight_of
 
 
 @dataclass(frozen=True, eq=False)
-class Patient:
-    """One patient of a training: the sight of the CT, the labels that are true, and what else is known."""
+class Person:
+    """A patient of whom texts tell: the labels that are true, and what else is known."""
 
-    sight: Sight
     labels: torch.Tensor
     info: dict[str, Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Patient(Person):
+    """One patient of a training, with the sight of the CT."""
+
+    sight: Sight
 
 
 def look(files: Iterable[Path], near: NearNetwork, out: Path) -> Iterator[Path]:
@@ -57,7 +63,14 @@ def load_patient(path: Path) -> Patient:
     with np.load(path) as stored:
         sight = Sight(**{field.name: torch.from_numpy(stored[field.name]) for field in fields(Sight)})
         info = json.loads(bytes(stored["info"]).decode("utf-8"))
-        return Patient(sight, torch.from_numpy(stored["labels"]), info)
+        return Patient(torch.from_numpy(stored["labels"]), info, sight)
+
+
+def load_person(path: Path) -> Person:
+    """Read what is known of a patient of the bank, without the scan."""
+    with np.load(path) as stored:
+        info = json.loads(bytes(stored["info"]).decode("utf-8"))
+    return Person(torch.from_numpy(labels_in(info)), info)
 
 
 def together(sights: Sequence[Sight]) -> Sight:

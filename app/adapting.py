@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from medomni.pipeline import Progress
 
 NEAR, FUSED, WORDS = "near.pt", "fused.pt", "tokenizer.json"
-WORDS_FROM = 4
-"""Texts of each patient from which the vocabulary is learned."""
 
 
 def train_near(recipe: "NearRecipe", work: Path, tracking_uri: str, progress: "Progress", jobs: int) -> Path:
@@ -48,7 +46,7 @@ def train_fused(recipe: "FusedRecipe", work: Path, tracking_uri: str, progress: 
     """
     import numpy as np
 
-    from adapters import fused, told_texts
+    from adapters import fused, sights, told_texts
     from adapters.loop import Told, averaged
     from app import bank
     from medomni.model.config import base
@@ -58,12 +56,13 @@ def train_fused(recipe: "FusedRecipe", work: Path, tracking_uri: str, progress: 
     learner = fused.learner_on(averaged(_made(work / NEAR, "near.toml")), config)
     files = _bank(recipe, folder, progress, jobs)
     patients, tokenizer = _patients(files, learner.omni, work, progress), work / WORDS
+    readers = [sights.load_person(file) for file in sorted((work / "bank").glob("*.npz"))]
     if not tokenizer.exists():
         rng = np.random.default_rng(recipe.seed)
         write: tuple[Callable[..., str], ...] = (told_texts.dictation, told_texts.history)
-        texts = [one(patient.info, rng) for patient in patients for one in write for _ in range(WORDS_FROM)]
+        texts = [one(person.info, rng) for person in (*patients, *readers) for one in write]
         learn_words(texts, config.vocabulary, tokenizer)
-    turns = fused.Turns(patients, TextWords(tokenizer.read_text("utf-8"), config.longest_text), recipe)
+    turns = fused.Turns(patients, TextWords(tokenizer.read_text("utf-8"), config.longest_text), recipe, readers)
     with Told("fused", tracking_uri, asdict(recipe) | {"bank": bank.digest(folder)}) as told:
         fused.train(learner, turns, work / FUSED, told)
     return work / FUSED

@@ -5,6 +5,7 @@ outlined, and one coronal overview with the lungs outlined. Nothing is written i
 text gives no picture at all, because it could show a name.
 """
 
+from dataclasses import dataclass
 from io import BytesIO
 
 import numpy as np
@@ -14,10 +15,10 @@ from scipy import ndimage
 
 from medomni.export.html import KeyImage
 from medomni.export.words import name, say
-from medomni.types.finding import Evidence, Finding, Laterality, Presence
+from medomni.types.finding import BoxMm, Evidence, Finding, Laterality, Presence
 from medomni.types.report import Report
 from medomni.types.segmentation import Segmentation
-from medomni.types.volume import Volume
+from medomni.types.volume import Grid, Volume
 from preprocessing.measure.regions import LUNGS
 from preprocessing.orient import Canonical, canonical
 
@@ -29,6 +30,8 @@ LARGEST_PIXELS = 512
 """Long edge of a key image; larger ones are reduced, so that a report stays below about 1 MB."""
 OUTLINE_RGB = (255, 176, 0)
 """Amber: told from tissue and from each other by readers with colour-vision defects."""
+AMBER = 255
+"""Its place in the palette, whose others are grey."""
 
 Plane = Float32[np.ndarray, "y x"]
 
@@ -40,13 +43,7 @@ def key_images(volume: Volume, segmentation: Segmentation, lesions: Segmentation
     view = canonical(volume)
     images = [
         KeyImage(
-            _slice(
-                view,
-                volume,
-                lesions if lesions.has(evidence.structure) else segmentation,
-                evidence.slice_index,
-                evidence.structure,
-            ),
+            _slice(view, volume, _shown(evidence, lesions if lesions.has(evidence.structure) else segmentation, volume.grid)),
             _caption(finding, evidence, evidence.slice_index, report.language),
         )
         for finding in report.findings
@@ -60,14 +57,43 @@ def key_images(volume: Volume, segmentation: Segmentation, lesions: Segmentation
     return tuple(images[:MOST_IMAGES])
 
 
-def _slice(view: Canonical, volume: Volume, source: Segmentation, index: int, structure: str) -> bytes:
-    """One slice of the study with a structure outlined: front up, or head up when the stack is not axial."""
-    labels = [label for label, named in source.names.items() if named == structure]
+@dataclass(frozen=True, eq=False)
+class _Shown:
+    """A slice of a study and what is outlined in it."""
+
+    index: int
+    outlined: Bool[np.ndarray, "y x"]
+
+
+def _shown(evidence: Evidence, source: Segmentation, grid: Grid) -> _Shown:
+    """The structure of a piece of evidence in its slice; its box where it names no structure."""
+    index = evidence.slice_index or 0
+    if evidence.structure or evidence.box_mm is None:
+        labels = [label for label, named in source.names.items() if named == evidence.structure]
+        return _Shown(index, np.isin(source.labels[index], labels))
+    return _Shown(index, _in_box(evidence.box_mm, index, grid))
+
+
+def _in_box(box_mm: BoxMm, index: int, grid: Grid) -> Bool[np.ndarray, "y x"]:
+    """The pixels of a slice that lie within a box."""
+    corners = np.array([[box_mm[i][0], box_mm[j][1], box_mm[k][2]] for i in (0, 1) for j in (0, 1) for k in (0, 1)])
+    offset = corners - grid.slice_origins_mm[index]
+    rows = offset @ grid.column_direction / grid.pixel_spacing_mm[0]
+    columns = offset @ grid.row_direction / grid.pixel_spacing_mm[1]
+    inside = np.zeros(grid.shape[1:], bool)
+    low, high = (np.clip([limit(rows), limit(columns)], 0, grid.shape[1:]).astype(int) for limit in (np.min, np.max))
+    inside[low[0] : high[0] + 1, low[1] : high[1] + 1] = True
+    return inside
+
+
+def _slice(view: Canonical, volume: Volume, shown: _Shown) -> bytes:
+    """One slice of the study with what is outlined: front up, or head up when the stack is not axial."""
     across = view.order.index(0)
-    hu, shown = (np.squeeze(view.view(array[index : index + 1]), across) for array in (volume.hu, source.labels))
+    flat = (volume.hu[shown.index : shown.index + 1], shown.outlined[None])
+    hu, outlined = (np.squeeze(view.view(array), across) for array in flat)
     rows, columns = (view.spacing_mm[axis] for axis in range(3) if axis != across)
     up = slice(None, None, 1 if across == 0 else -1)
-    return _png(np.asarray(hu[up], np.float32), np.isin(shown[up], labels), (rows, columns))
+    return _png(np.asarray(hu[up], np.float32), np.asarray(outlined[up]), (rows, columns))
 
 
 def _caption(finding: Finding, evidence: Evidence, index: int, language: str) -> str:
@@ -99,9 +125,10 @@ def _png(hu: Plane, mask: Bool[np.ndarray, "y x"], spacing_mm: tuple[float, floa
     scale = min(1.0, LARGEST_PIXELS / max(n * s / edge for n, s in zip(hu.shape, spacing_mm, strict=True)))
     size = tuple(max(1, round(n * s / edge * scale)) for n, s in zip(hu.shape, spacing_mm, strict=True))
     picture = np.asarray(Image.fromarray(grey).resize(size[::-1], Image.Resampling.BILINEAR))
-    rgb: UInt8[np.ndarray, "y x 3"] = np.repeat(picture[..., None], 3, axis=2)
     drawn = np.asarray(Image.fromarray(mask.astype(np.uint8)).resize(size[::-1], Image.Resampling.NEAREST)) > 0
-    rgb[ndimage.binary_dilation(drawn) & ~drawn] = OUTLINE_RGB
-    stream = BytesIO()
-    Image.fromarray(rgb).save(stream, "PNG", optimize=True)
+    coloured: UInt8[np.ndarray, "y x"] = np.minimum(picture, AMBER - 1)
+    coloured[ndimage.binary_dilation(drawn) & ~drawn] = AMBER
+    image, stream = Image.fromarray(coloured), BytesIO()
+    image.putpalette([level for grey in range(AMBER) for level in (grey, grey, grey)] + list(OUTLINE_RGB))
+    image.save(stream, "PNG")
     return stream.getvalue()

@@ -17,7 +17,7 @@ from torch import nn
 from medomni.model.audio import AudioHybrid
 from medomni.model.config import LABELS, MODALITIES, OmniConfig
 from medomni.model.fusion import Fused, Fusion, Tokens
-from medomni.model.text import TextEncoder
+from medomni.model.text import Heard, TextEncoder
 from medomni.model.vision import Near, Seen, VisionHybrid
 
 SHARED = 64
@@ -66,6 +66,7 @@ class Omni(nn.Module):
             self.vision = VisionHybrid(config)
         if "text" in modalities:
             self.text = TextEncoder(config)
+            self.heard = Heard(config)
         if "audio" in modalities:
             self.audio = AudioHybrid(config)
         self.fusion = Fusion(config)
@@ -92,9 +93,10 @@ class Omni(nn.Module):
         fused = self.fusion(streams, task, kept)
         logits = self.judge(fused.queries).squeeze(-1) + self.prior  # (batch, label)
         if given.seen is not None:
-            trust = fused.gates["query", "vision"].mean(dim=1)
-            trust = trust * (len(MODALITIES) * fused.importance[:, MODALITIES.index("vision")]).clamp(max=1.0)
-            logits = logits + trust[:, None] * given.seen.guess
+            logits = logits + trust(fused, "vision")[:, None] * given.seen.guess
+        if "text" in streams:
+            own = streams["text"]
+            logits = logits + trust(fused, "text")[:, None] * self.heard(own.tokens, own.mask)
         return Answer(logits, fused, {name: self.shared(name, one) for name, one in streams.items()})
 
     def encode(self, given: Given) -> dict[str, Tokens]:
@@ -115,3 +117,9 @@ class Omni(nn.Module):
         weight = one.mask[..., None].to(one.tokens.dtype)
         pooled = (one.tokens * weight).sum(dim=1) / weight.sum(dim=1).clamp(min=1.0)
         return nn.functional.normalize(self.share[name](pooled), dim=-1)
+
+
+def trust(fused: Fused, modality: str) -> torch.Tensor:
+    """How far (batch,) the answer follows what a modality says by itself: its gate, and its importance where that is low."""
+    gate = fused.gates["query", modality].mean(dim=1)
+    return gate * (len(MODALITIES) * fused.importance[:, MODALITIES.index(modality)]).clamp(max=1.0)

@@ -6,8 +6,28 @@ ids of words (``words.py``) -> Transformer, both ways -> tokens, mask
 import torch
 from torch import nn
 
-from medomni.model.config import OmniConfig
+from medomni.model.config import LABELS, OmniConfig
 from medomni.model.words import PAD
+
+SILENT = -8.0
+"""Logit of a label at a word before anything is learned: the sum over some hundred words is still low."""
+
+
+class Heard(nn.Module):
+    """What a text asserts and denies of each label, word by word: (batch, label), 0 where nothing is said."""
+
+    def __init__(self, config: OmniConfig) -> None:
+        """Build with random weights that hear next to nothing."""
+        super().__init__()
+        self.asserts, self.denies = nn.Linear(config.width, len(LABELS)), nn.Linear(config.width, len(LABELS))
+        for part in (self.asserts, self.denies):
+            nn.init.constant_(part.bias, SILENT)
+
+    def forward(self, tokens: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """Logit of each label from tokens (batch, word, width) and their mask."""
+        hidden = (~mask)[..., None] * -1e4
+        said, denied = (torch.logsumexp(part(tokens) + hidden, dim=1) for part in (self.asserts, self.denies))
+        return nn.functional.softplus(said) - nn.functional.softplus(denied)
 
 
 class TextEncoder(nn.Module):

@@ -183,8 +183,10 @@ class FarNetwork(nn.Module):
         self.attend = nn.TransformerEncoder(layer, c.global_layers, enable_nested_tensor=False)
         self.norm = nn.LayerNorm(c.width)
         self.guess = nn.Linear(c.width, 1)
-        self.from_evidence = nn.Linear(len(TOP_CELLS), 1)
-        self.prior = nn.Parameter(torch.full((len(LABELS),), -1.5))
+        nn.init.zeros_(self.guess.weight)
+        self.from_evidence = nn.Parameter(torch.full((len(LABELS), len(TOP_CELLS)), 1 / len(TOP_CELLS)))
+        self.from_measures = nn.Linear(len(STRUCTURES) * MEASURES, len(LABELS))
+        nn.init.zeros_(self.from_measures.weight)
 
     def forward(self, sight: Sight) -> Seen:
         """See the class."""
@@ -198,7 +200,8 @@ class FarNetwork(nn.Module):
         out = self.norm(self.attend(torch.cat([regions, labels, whole, wide], dim=1), src_key_padding_mask=~known))
         tokens, _ = out.split([sum(sizes[:3]), sizes[3]], dim=1)
         own = tokens[:, sizes[0] : sizes[0] + sizes[1]]
-        guess = (self.guess(own) + self.from_evidence(sight.evidence / 4.0)).squeeze(-1) + self.prior
+        measures = sight.regions[..., -MEASURES:].flatten(1)
+        guess = self.guess(own).squeeze(-1) + (sight.evidence * self.from_evidence).sum(dim=-1) + self.from_measures(measures)
         return Seen(tokens, known[:, : tokens.shape[1]], guess)
 
 

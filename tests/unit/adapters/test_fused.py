@@ -50,6 +50,8 @@ def recipe(**changes):
         "region": "chest",
         "bodies": 1,
         "first_seed": 3_100_000,
+        "text_first": 0,
+        "text_share": 0.3,
         "seed": 1,
         "steps": 4,
         "batch": 6,
@@ -97,6 +99,15 @@ def test_turn_follows_the_ct_to_label_and_the_voice_to_edit(patients, words):
     assert all(torch.equal(turn.target[turn.has_sight], turn.seen[turn.has_sight]) for turn in labelling)
     edits = [turn for turn in drawn if turn.task == "edit"]
     assert any(not torch.equal(turn.target[turn.has_sight], turn.seen[turn.has_sight]) for turn in edits)
+
+
+def test_texts_alone_come_first_and_now_and_then(patients, words):
+    turns = fused.Turns(patients[:2], words, recipe(steps=40, text_first=5), patients[2:])
+    drawn = list(turns.after(0))
+    assert all(turn.sight is None for turn in drawn[:5])
+    assert {turn.sight is None for turn in drawn[5:]} == {True, False}
+    assert torch.equal(next(iter(turns.after(3))).text, drawn[3].text)
+    assert set(learner().losses(drawn[0])) == {"text"}
 
 
 def test_training_lowers_the_loss_and_leaves_the_near_network_alone(patients, words, tmp_path):

@@ -3,6 +3,7 @@
 from io import BytesIO
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from medomni.types.finding import Evidence, Presence
@@ -26,7 +27,7 @@ def _images(volume_grid=ON, flip=False, **changes):
 
 
 def _pixels(image):
-    return np.asarray(Image.open(BytesIO(image.png)))
+    return np.asarray(Image.open(BytesIO(image.png)).convert("RGB"))
 
 
 def test_the_slice_of_a_finding_and_an_overview_are_shown():
@@ -47,3 +48,15 @@ def test_a_prone_stack_gives_the_same_picture():
 
 def test_burned_in_text_gives_no_picture():
     assert _images(acquisition=factories.acquisition(has_burned_in_annotation=True)) == ()
+
+
+def test_evidence_without_a_structure_is_shown_by_its_box():
+    box = ((-50.0, -25.0, 20.0), (-30.0, -5.0, 40.0))
+    volume = factories.volume(fill=-1000, on=ON, parts=((LUNG, -850), (SPOT, -300)))
+    finding = factories.finding("lung_nodule", evidence=(Evidence(slice_index=10, box_mm=box, source="omni"),))
+    report = reports.report().model_copy(update={"findings": (finding,)})
+    nothing = factories.segmentation({}, ON)
+    (image,) = key_images(volume, nothing, nothing, report)
+    outline = np.argwhere((_pixels(image) == OUTLINE_RGB).all(axis=-1))
+    assert outline.min(axis=0) == pytest.approx([(-25 + 60) / 2, (-50 + 80) / 2], abs=2)
+    assert outline.max(axis=0) == pytest.approx([(-5 + 60) / 2, (-30 + 80) / 2], abs=2)
