@@ -213,25 +213,35 @@ def label_rows(bench: Bench, is_each: bool) -> list[dict]:
 
 def drafted(bench: Bench, whose_ct: Callable[[int], int], history: Callable[[int], str]):  # noqa: ANN201
     """Merged findings and English draft of each patient."""
-    from adapters.samples import load_scan
     from app import judged
-    from medomni.model import omni_folder
     from medomni.reporting.compose import compose
     from medomni.reporting.merge import merge
     from medomni.types.context import PatientContext
     from medomni.types.study import Acquisition
-    from preprocessing.look import OmniLook
 
-    look = OmniLook(bench.folder or omni_folder.SHIPPED)
     for number in range(len(bench.cases)):
         case = bench.cases[whose_ct(number)]
         told = judged.judged_of(case.info)
-        opinion = look.opinion(load_scan(case.file).focused(), told.grid, history(number))
-        findings = merge(told.findings, told.coverage, opinion).findings
+        findings = merge(told.findings, told.coverage, opinion(bench, case, told.grid, history(number))).findings
         draft = compose(
             PatientContext(), Acquisition(), told.grid, told.coverage, (), findings, prior=None, notices=(), language="en"
         )
         yield findings, draft
+
+
+def opinion(bench: Bench, case: Case, grid, history: str):  # noqa: ANN001, ANN201
+    """What the stage of a draft would think of a case; the network has looked at its CT already."""
+    import torch
+
+    from adapters.samples import load_scan
+    from medomni.model.omni_runtime import raw_of
+    from preprocessing.look import opinion_of
+
+    model = bench.model
+    text = model.words.joined([[("history", history)]]) if history else None
+    with torch.inference_mode():
+        raw = raw_of(model.omni, case.near, case.seen, text)
+    return opinion_of(raw, model.answers, load_scan(case.file).focused(), grid, model.digest)
 
 
 def read(draft) -> set[str]:  # noqa: ANN001

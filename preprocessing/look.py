@@ -3,6 +3,7 @@
 A CT without a history builds no text encoder. Where the model sees a label is told in patient space: box, slice, structure, side.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -61,19 +62,21 @@ class OmniLook:
         Raises:
             MissingPart: the weights are not there.
         """
-        return self.opinion(to_scan(volume, segmentation).focused(), volume.grid, history)
-
-    def opinion(self, scan: Scan, grid: Grid, history: str) -> Opinion:
-        """The same of a scan that was made before; places are told on the study's grid."""
+        scan = to_scan(volume, segmentation).focused()
         raw = self.runtime.run(scan.codes, scan.structures, history)
-        return Opinion(
-            labels=tuple(_opinion(number, raw, self.runtime.answers[label], scan, grid) for number, label in enumerate(LABELS)),
-            given=("vision", "text") if history.strip() else ("vision",),
-            gates=dict(raw.gates),
-            importance=dict(raw.importance),
-            model=NAME,
-            digest=self.runtime.digest,
-        )
+        return opinion_of(raw, self.runtime.answers, scan, volume.grid, self.runtime.digest)
+
+
+def opinion_of(raw: Raw, answers: Mapping[str, Answering], scan: Scan, grid: Grid, digest: str) -> Opinion:
+    """What came out of the model for a scan as an opinion; places are told on the study's grid."""
+    return Opinion(
+        labels=tuple(_opinion(number, raw, answers[label], scan, grid) for number, label in enumerate(LABELS)),
+        given=tuple(name for name, share in raw.importance.items() if share > 0),
+        gates=dict(raw.gates),
+        importance=dict(raw.importance),
+        model=NAME,
+        digest=digest,
+    )
 
 
 def _opinion(number: int, raw: Raw, answer: Answering, scan: Scan, grid: Grid) -> LabelOpinion:

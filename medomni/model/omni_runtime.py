@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from medomni.model.checkpoint import Loaded
     from medomni.model.omni import Omni
+    from medomni.model.vision import Near, Seen
 
 GRAPHS = ("first", "rest")
 EXACT = {"INFERENCE_PRECISION_HINT": "f32"}
@@ -160,9 +161,15 @@ class InGraphs:
         first, rest = (self._compiled(name, has_text=ids is not None) for name in GRAPHS)
         return _run(first, rest, codes, structures, ids)
 
+    @cached_property
+    def _ready(self) -> dict[tuple[str, bool], Any]:
+        return {}
+
     def _compiled(self, name: str, *, has_text: bool) -> Any:  # noqa: ANN401  (OpenVINO's compiled model)
-        core = openvino().Core()
-        return core.compile_model(self._graph(name, has_text=has_text), "CPU", EXACT | {"INFERENCE_NUM_THREADS": self.threads})
+        if (name, has_text) not in self._ready:
+            settings = EXACT | {"INFERENCE_NUM_THREADS": self.threads}
+            self._ready[name, has_text] = openvino().Core().compile_model(self._graph(name, has_text=has_text), "CPU", settings)
+        return self._ready[name, has_text]
 
     def _graph(self, name: str, *, has_text: bool) -> object:
         """The kept graph, or both made anew where there is none that can be read."""
@@ -249,7 +256,6 @@ def parts(omni: "Omni") -> "tuple[torch.nn.Module, torch.nn.Module]":
     """The model as two modules: the first layers over a slab, and the rest over the whole scan."""
     import torch
 
-    from medomni.model.omni import Given
     from medomni.model.vision import sight_of
 
     class First(torch.nn.Module):
@@ -269,13 +275,26 @@ def parts(omni: "Omni") -> "tuple[torch.nn.Module, torch.nn.Module]":
         def forward(self, cells: torch.Tensor, codes: torch.Tensor, structures: torch.Tensor, *ids: torch.Tensor) -> Any:  # noqa: ANN401
             near = self.omni.vision.near.rest(cells)
             seen = self.omni.vision.far(sight_of(near, codes, structures))
-            image = self.omni(Given(seen))
-            whole = self.omni(Given(seen, ids[0])) if ids else image
-            blind = self.omni(Given(text=ids[0])).logits[0] if ids else self.omni.prior + 0.0
-            gates = torch.stack([whole.fused.gates[pair].mean() for pair in _pairs(has_text=bool(ids))])
-            return near.cells[0], whole.logits[0], image.logits[0], blind, gates, whole.fused.importance[0]
+            return _outputs(self.omni, near, seen, ids[0] if ids else None)
 
     return First().eval(), Rest().eval()
+
+
+def raw_of(omni: "Omni", near: "Near", seen: "Seen", ids: "torch.Tensor | None") -> Raw:
+    """What comes out for a scan that was looked at already."""
+    return _raw([one.numpy() for one in _outputs(omni, near, seen, ids)], has_text=ids is not None)
+
+
+def _outputs(omni: "Omni", near: "Near", seen: "Seen", ids: "torch.Tensor | None") -> "tuple[torch.Tensor, ...]":
+    import torch
+
+    from medomni.model.omni import Given
+
+    image = omni(Given(seen))
+    whole = image if ids is None else omni(Given(seen, ids))
+    blind = omni.prior + 0.0 if ids is None else omni(Given(text=ids)).logits[0]
+    gates = torch.stack([whole.fused.gates[pair].mean() for pair in _pairs(has_text=ids is not None)])
+    return near.cells[0], whole.logits[0], image.logits[0], blind, gates, whole.fused.importance[0]
 
 
 def converted(omni: "Omni", *, has_text: bool) -> tuple[object, object]:

@@ -21,6 +21,8 @@ from medomni.model.slabs import slabs
 
 WINDOWS_HU = ((-1000.0, -400.0), (-150.0, 250.0), (100.0, 1300.0))
 """Lung, soft tissue, calcium and metal; each becomes -1 to 1."""
+DROPPED = 0.3
+"""Dropout of the far network, which learns from some hundred patients."""
 WIDE = 4
 """Coarse places along each axis that make a wide one: few tokens know where in the body things are."""
 GROUPS = (
@@ -179,7 +181,7 @@ class FarNetwork(nn.Module):
         self.label_name = nn.Embedding(len(LABELS), c.width)
         self.of_wide = nn.Linear(c.coarse + 6 * FREQUENCIES, c.width)
         self.whole = nn.Parameter(torch.randn(c.global_tokens, c.width) * 0.02)
-        layer = nn.TransformerEncoderLayer(c.width, c.heads, 2 * c.width, 0.1, "gelu", batch_first=True, norm_first=True)
+        layer = nn.TransformerEncoderLayer(c.width, c.heads, 2 * c.width, DROPPED, "gelu", batch_first=True, norm_first=True)
         self.attend = nn.TransformerEncoder(layer, c.global_layers, enable_nested_tensor=False)
         self.norm = nn.LayerNorm(c.width)
         self.guess = nn.Linear(c.width, 1)
