@@ -25,7 +25,7 @@ from medomni.model.vision import NearNetwork
 from medomni.model.words import TextWords
 from medomni.reporting.merge import measured_probability
 from medomni.types.finding import Finding
-from medomni.types.opinion import logit
+from medomni.types.opinion import Joint, logit
 
 HISTORIES = (None, "en", "zh")
 """What is given beside the CT while curves are fitted: nothing, or the history in a language."""
@@ -96,18 +96,17 @@ def detectors_logits(patient: Patient) -> Float64[np.ndarray, "label"]:
 
 def fit_label(
     logits: Float64[np.ndarray, "row"], truth: Bool[np.ndarray, "row"], detected: Float64[np.ndarray, "row"]
-) -> tuple[float, float, tuple[float, float, float], float]:
+) -> tuple[float, float, Joint, float]:
     """Offset and slope, the joint curve, and the probability that parts yes from no best (F1)."""
-    offset, slope = _logistic_fit(logits[:, None], truth)
-    is_judged = ~np.isnan(detected)
-    if truth[is_judged].sum() and not truth[is_judged].all():
-        joint = _logistic_fit(np.stack([logits, detected], axis=1)[is_judged], truth[is_judged])
-    else:
-        joint = (offset, slope, 0.0)
+    offset, slope = _logistic_fit(logits[:, None], truth, least=(0.0,))
+    is_silent = np.isnan(detected)
+    features = np.stack([is_silent, logits, np.where(is_silent, 0.0, detected)], axis=1)
+    at, silence, own, theirs = _logistic_fit(features.astype(float), truth, least=(None, 0.0, 0.0))
     probability = 1 / (1 + np.exp(-(offset + slope * logits)))
     scores = [_f1(probability >= threshold, truth) for threshold in THRESHOLDS]
     best = np.flatnonzero(np.array(scores) >= max(scores) - 1e-9)
-    return offset, slope, (joint[0], joint[1], joint[2]), round(float(THRESHOLDS[best].mean()), 3)
+    joint = Joint(offset=at, silence=silence, own=own, theirs=theirs)
+    return offset, slope, joint, round(float(THRESHOLDS[best].mean()), 3)
 
 
 def fit_extents(files: Sequence[Path], near: NearNetwork) -> dict[str, Extent]:
@@ -144,17 +143,19 @@ def true_boxes(sample: Sample, label: str) -> list["np.ndarray"]:
     return [lesion.box.astype(float) for lesion in sample.lesions if lesion.label == label and lesion.voxels.any()]
 
 
-def _logistic_fit(features: Float64[np.ndarray, "row k"], truth: Bool[np.ndarray, "row"]) -> tuple[float, ...]:
-    """Offset and weights (none below 0, so that more evidence never lowers a probability)."""
+def _logistic_fit(
+    features: Float64[np.ndarray, "row k"], truth: Bool[np.ndarray, "row"], least: Sequence[float | None]
+) -> tuple[float, ...]:
+    """Offset and weights; logits have weights of at least 0, so that more evidence never lowers a probability."""
     there, not_there = float(truth.sum()), float((~truth).sum())
     target = np.where(truth, (there + 1) / (there + 2), 1 / (not_there + 2))
 
     def loss(parameters: Float64[np.ndarray, "p"]) -> float:
         z = parameters[0] + features @ parameters[1:]
-        return float(np.mean(np.logaddexp(0.0, z) - target * z) + RIDGE * np.sum(parameters[1:] ** 2) / len(truth))
+        return float(np.mean(np.logaddexp(0.0, z) - target * z) + RIDGE * np.sum(parameters[1:] ** 2) / len(truth) ** 0.5)
 
     start = np.array([np.log((there + 1) / (not_there + 1)), *np.full(features.shape[1], 0.5)])
-    bounds = [(None, None), *[(0.0, None)] * features.shape[1]]
+    bounds = [(None, None), *((low, None) for low in least)]
     return tuple(round(float(value), 4) for value in minimize(loss, start, method="L-BFGS-B", bounds=bounds).x)
 
 

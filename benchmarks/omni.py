@@ -250,9 +250,8 @@ def read(draft) -> set[str]:  # noqa: ANN001
     from medomni.types.finding import Presence
     from medomni.types.report import SectionName
 
-    text = " ".join(
-        sentence.text for name in (SectionName.FINDINGS, SectionName.IMPRESSION) for sentence in draft.sections[name].sentences
-    )
+    sections = (draft.sections[name] for name in (SectionName.FINDINGS, SectionName.IMPRESSION))
+    text = "\n".join(line for one in sections for line in (f"{one.heading}:", *(sentence.text for sentence in one.sentences)))
     said = labeler.presences(text, "en")
     return {label for label, presence in said.items() if presence in (Presence.PRESENT, Presence.UNCERTAIN)}
 

@@ -85,7 +85,7 @@ def _opinion(number: int, raw: Raw, answer: Answering, scan: Scan, grid: Grid) -
 
     probability = calibrated(raw.whole)
     boxes = found(raw.cells[number], answer.extent) if probability >= WORTH_SHOWING else ()
-    structures = _structures(boxes, scan)
+    structures = tuple(dict.fromkeys(name for box in boxes for name in _lobes(box, scan)))
     return LabelOpinion(
         label=LABELS[number],
         logit=round(float(raw.whole[number]), 3),
@@ -115,15 +115,14 @@ def evidence(box: Found, scan: Scan, grid: Grid) -> Evidence:
     )
 
 
-def _structures(boxes: tuple[Found, ...], scan: Scan) -> tuple[str, ...]:
-    """The lobes in which the likely cells lie."""
-    if not boxes:
-        return ()
+def _lobes(box: Found, scan: Scan) -> tuple[str, ...]:
+    """The lobes, all of one side, in which the likely cells of a box lie; none where they lie elsewhere."""
     names = [name for lobes in LOBES.values() for name in lobes]
-    inside = _labels_at(np.concatenate([box.cells for box in boxes]), scan)
+    inside = _labels_at(box.cells, scan)
     counts = {name: int((inside == STRUCTURES.index(name) + 1).sum()) for name in names}
-    total = sum(counts.values())
-    return tuple(name for name, count in counts.items() if count and count >= LEAST_SHARE * total)
+    side = max(LOBES, key=lambda one: sum(counts[name] for name in LOBES[one]))
+    total = sum(counts[name] for name in LOBES[side])
+    return tuple(name for name in LOBES[side] if counts[name] and counts[name] >= LEAST_SHARE * total)
 
 
 def _labels_at(cells: Int64[np.ndarray, "n 3"], scan: Scan) -> "np.ndarray":

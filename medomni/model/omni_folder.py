@@ -13,6 +13,7 @@ from pydantic import TypeAdapter
 from medomni.errors import MissingPart
 from medomni.model.boxes import Extent
 from medomni.types.codes import Value
+from medomni.types.opinion import Joint
 
 SHIPPED = Path(__file__).parent / "shipped" / "omni"
 """The model that comes with MedOmni."""
@@ -27,14 +28,14 @@ class Answering(Value):
 
     Attributes:
         offset, slope: of the logistic curve over the model's logit.
-        joint: offset and weights of the curve over the model's logit and that of a detector's probability.
+        joint: the curve over the model's logit and that of a detector's probability.
         threshold: of the probability, where yes and no are wanted.
         extent: the cells that a box is drawn round.
     """
 
     offset: float
     slope: float
-    joint: tuple[float, float, float]
+    joint: Joint
     threshold: float
     extent: Extent
 

@@ -5,9 +5,9 @@ The rule, for each label that the model answers in an organ that was evaluated:
 1. A detector and the model make one probability, by a curve fitted on phantoms that neither learned from.
 2. What a detector found stays found: the model may soften its wording, by a step of the ladder at a time as the joint probability
    falls, and a finding that was stated for sure is never less than possible. Its numbers and places are the detector's.
-3. What a detector looked for and did not find becomes a finding of the model when the joint probability is at least possible, the
-   CT alone says so too, and the model can show where. It carries no number.
-4. What no detector could judge becomes a finding of the model by its own probability, under the same two conditions.
+3. What no detector found becomes a finding of the model when the joint probability is at least probable, the CT alone says so,
+   and the model can show where. It carries no number and is never stated for sure: the model has seen no patient.
+4. What is less sure, or what the model was seen to mistake on real CT (``NEVER_ALONE``), is only named in a notice.
 5. A text alone never makes a finding.
 
     findings, coverage, Opinion | None -> Merged (findings, notices)
@@ -24,6 +24,8 @@ from medomni.types.region import Coverage
 
 REGIONS = ("chest", "chest_abdomen")
 """Where the model is heard: it learned from CT of the chest."""
+NEVER_ALONE = ("medical_material",)
+"""Labels that the model was seen to mistake on real CT: it takes bones of the shoulder, which no phantom has, for devices."""
 IN_LOBES = ("lungs", "airways")
 """Organs whose findings are placed in lobes."""
 CLAIMED = (Presence.PRESENT, Presence.UNCERTAIN)
@@ -44,7 +46,7 @@ def merge(findings: tuple[Finding, ...], coverage: Coverage, opinion: Opinion | 
     if opinion is None or coverage.region not in REGIONS:
         return Merged(findings)
     thoughts = {one.label: one for one in opinion.labels}
-    merged, doubted, added = list[Finding](), list[str](), list[str]()
+    merged, doubted, added, considered = list[Finding](), list[str](), list[str](), list[str]()
     for finding in findings:
         one = thoughts.get(finding.label)
         if one is None or vocabulary().label(finding.label).organ not in coverage.evaluated:
@@ -56,7 +58,9 @@ def merge(findings: tuple[Finding, ...], coverage: Coverage, opinion: Opinion | 
             doubted.append(finding.label)
         if finding.presence not in CLAIMED and after.presence in CLAIMED:
             added.append(finding.label)
-    return Merged(tuple(merged), tuple(_notices(doubted, added)))
+        elif _is_suspected(finding, one):
+            considered.append(finding.label)
+    return Merged(tuple(merged), tuple(_notices(doubted, added, considered)))
 
 
 def measured_probability(findings: Iterable[Finding], label: str) -> float | None:
@@ -83,16 +87,14 @@ def _unclaimed(finding: Finding, one: LabelOpinion) -> Finding:
     """A finding that no detector claims, claimed by the model or left as it is."""
     if finding.presence is Presence.NOT_EVALUATED and finding.reason in NOT_IN_VIEW:
         return finding
-    measured = finding.probability if finding.presence is Presence.ABSENT else None
-    joint = one.joined(measured)
-    possible = _ladder()["possible"]
-    if joint < possible or one.image_probability < possible or not one.evidence:
-        return finding.model_copy(update={"probability": joint}) if measured is not None else finding
+    joint, enough = _joint(finding, one), _ladder()["probable"]
+    if finding.label in NEVER_ALONE or min(joint, one.image_probability) < enough or not one.evidence:
+        return finding.model_copy(update={"probability": joint}) if finding.presence is Presence.ABSENT else finding
     entry = vocabulary().label(finding.label)
     return Finding(
         id=finding.id,
         label=finding.label,
-        presence=Presence.PRESENT if joint >= _ladder()["probable"] else Presence.UNCERTAIN,
+        presence=Presence.UNCERTAIN,
         probability=joint,
         laterality=one.laterality if entry.is_sided else Laterality.NONE,
         anatomy=one.anatomy if entry.organ in IN_LOBES else (),
@@ -101,8 +103,22 @@ def _unclaimed(finding: Finding, one: LabelOpinion) -> Finding:
     )
 
 
-def _notices(doubted: list[str], added: list[str]) -> Iterator[Notice]:
-    for code, labels in (("model_is_less_sure", doubted), ("seen_by_model_alone", added)):
+def _is_suspected(finding: Finding, one: LabelOpinion) -> bool:
+    """Whether what no detector claims is at least possible, though nothing is said of it."""
+    is_open = finding.presence is Presence.ABSENT or (
+        finding.presence is Presence.NOT_EVALUATED and finding.reason not in NOT_IN_VIEW
+    )
+    return is_open and _joint(finding, one) >= _ladder()["possible"]
+
+
+def _joint(finding: Finding, one: LabelOpinion) -> float:
+    """The joint probability of what no detector claims."""
+    return one.joined(finding.probability if finding.presence is Presence.ABSENT else None)
+
+
+def _notices(doubted: list[str], added: list[str], considered: list[str]) -> Iterator[Notice]:
+    told = {"model_is_less_sure": doubted, "seen_by_model_alone": added, "also_considered": considered}
+    for code, labels in told.items():
         for label in dict.fromkeys(labels):
             yield Notice(code=code, level=NoticeLevel.INFO, fields={"label": label})
 

@@ -11,6 +11,26 @@ SUREST = 0.99
 """A detector's probability enters a joint one as no surer than this, and no less sure than its complement."""
 
 
+class Joint(Value):
+    """The logistic curve over the model's logit and that of a detector's probability.
+
+    Attributes:
+        offset: where a detector judged.
+        silence: added to it where none did, which says something by itself.
+        own, theirs: weights of the two logits.
+    """
+
+    offset: float
+    silence: float
+    own: float = Field(ge=0)
+    theirs: float = Field(ge=0)
+
+    def probability(self, own: float, measured: float | None) -> float:
+        """The probability at a logit of the model and a probability of the detectors; None where none judged."""
+        theirs = self.silence if measured is None else self.theirs * logit(measured)
+        return logistic(self.offset + self.own * own + theirs)
+
+
 class LabelOpinion(Value):
     """What the model thinks of one label.
 
@@ -20,7 +40,7 @@ class LabelOpinion(Value):
         image_probability: the same from the CT without any text.
         blind_probability: the same without the CT, from the text or, without one, from how common the label is.
         threshold: the probability from which the label counts as there when answers must be yes or no.
-        joint: offset, weight of ``logit`` and weight of the logit of a detector's probability.
+        joint: how detectors and model make one probability.
         evidence: where it is seen, likeliest first.
         anatomy, laterality: the structures and the side of those places.
     """
@@ -31,17 +51,14 @@ class LabelOpinion(Value):
     image_probability: float = Field(ge=0, le=1)
     blind_probability: float = Field(ge=0, le=1)
     threshold: float = Field(ge=0, le=1)
-    joint: tuple[float, float, float]
+    joint: Joint
     evidence: tuple[Evidence, ...] = ()
     anatomy: tuple[str, ...] = ()
     laterality: Laterality = Laterality.NONE
 
     def joined(self, measured: float | None) -> float:
         """The probability of the label when a detector gives it the probability ``measured``; None where none judged it."""
-        if measured is None:
-            return self.probability
-        offset, own, theirs = self.joint
-        return logistic(offset + own * self.logit + theirs * logit(measured))
+        return self.joint.probability(self.logit, measured)
 
 
 class Opinion(Value):

@@ -9,6 +9,7 @@ import torch
 from adapters import answers, near
 from adapters.samples import load_sample
 from medomni.model.config import LABELS, tiny
+from medomni.types.opinion import logistic
 from tests.unit.adapters.test_near import write_sample
 
 
@@ -30,23 +31,30 @@ def test_curve_gives_probabilities_that_hold():
 def test_joint_curve_leans_on_whichever_knows_more():
     truth, logits, rng = drawn()
     sure = np.where(truth, 4.0, -4.0) + rng.normal(0, 0.5, len(truth))
-    _, _, (_, own, theirs), _ = answers.fit_label(rng.normal(0, 1, len(truth)), truth, sure)
-    assert theirs > own
-    _, _, (_, own, theirs), _ = answers.fit_label(logits, truth, rng.normal(0, 1, len(truth)))
-    assert own > theirs
+    joint = answers.fit_label(rng.normal(0, 1, len(truth)), truth, sure)[2]
+    assert joint.theirs > joint.own
+    joint = answers.fit_label(logits, truth, rng.normal(0, 1, len(truth)))[2]
+    assert joint.own > joint.theirs
 
 
 def test_without_a_detector_the_joint_curve_is_the_models_own():
     truth, logits, _ = drawn()
     offset, slope, joint, _ = answers.fit_label(logits, truth, np.full(len(truth), np.nan))
-    assert joint == (offset, slope, 0.0)
+    for logit in (-2.0, 0.0, 2.0):
+        assert joint.probability(logit, None) == pytest.approx(logistic(offset + slope * logit), abs=0.02)
+
+
+def test_a_detector_that_is_silent_says_something():
+    truth, logits, rng = drawn()
+    silent = np.where(truth, rng.random(len(truth)) < 0.2, rng.random(len(truth)) < 0.95)
+    joint = answers.fit_label(logits * 0.2, truth, np.where(silent, np.nan, 1.0))[2]
+    assert joint.probability(0.0, None) < joint.probability(0.0, 0.7)
 
 
 def test_more_evidence_never_lowers_a_probability():
     truth, logits, _ = drawn()
     _, slope, joint, _ = answers.fit_label(-logits, truth, -logits)
-    assert slope >= 0
-    assert min(joint[1:]) >= 0
+    assert min(slope, joint.own, joint.theirs) >= 0
 
 
 def test_extent_is_that_under_which_the_lesions_lie(tmp_path):

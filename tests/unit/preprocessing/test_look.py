@@ -13,6 +13,7 @@ from medomni.model.omni import Omni
 from medomni.model.omni_folder import Answering
 from medomni.model.words import learn_words
 from medomni.types.finding import Laterality
+from medomni.types.opinion import Joint
 from preprocessing.look import OmniLook, evidence
 from preprocessing.scan import to_scan
 from tests import factories
@@ -32,7 +33,9 @@ def folder(tmp_path_factory):
     made = tmp_path_factory.mktemp("omni")
     learn_words(["cough", "fever and cough"], tiny().vocabulary, made / omni_folder.WORDS)
     extent = Extent(at_least=-6.0, join=Join.SIDES)
-    answer = Answering(offset=0.0, slope=1.0, joint=(0.0, 1.0, 1.0), threshold=0.5, extent=extent)
+    answer = Answering(
+        offset=0.0, slope=1.0, joint=Joint(offset=0.0, silence=0.0, own=1.0, theirs=1.0), threshold=0.5, extent=extent
+    )
     checkpoint.save(Omni(tiny(), omni_folder.TRAINED), dict.fromkeys(LABELS, answer), made / omni_folder.WORDS, made)
     return made
 

@@ -1,7 +1,7 @@
 """How much of a sentence is due to the image."""
 
 from medomni.reporting.influence import influences
-from medomni.types.opinion import LabelOpinion, Opinion
+from medomni.types.opinion import Joint, LabelOpinion, Opinion
 from medomni.types.report import SectionName
 from tests.drafts import draft, findings, opacity
 
@@ -14,7 +14,7 @@ def opinion(label, blind):
         image_probability=0.5,
         blind_probability=blind,
         threshold=0.5,
-        joint=(0.0, 1.0, 0.0),
+        joint=Joint(offset=0.0, silence=0.0, own=1.0, theirs=0.0),
     )
     return Opinion(labels=(one,), given=("vision",), gates={}, importance={}, model="omni", digest="d")
 

@@ -4,7 +4,7 @@ import pytest
 
 from medomni.reporting.merge import measured_probability, merge
 from medomni.types.finding import Evidence, Finding, Laterality, Measurement, Presence
-from medomni.types.opinion import LabelOpinion, Opinion, logistic
+from medomni.types.opinion import Joint, LabelOpinion, Opinion, logistic
 from medomni.types.region import Coverage
 
 CHEST = Coverage(region="chest", evaluated=("lungs", "pleura", "heart", "mediastinum", "great_vessels"))
@@ -19,7 +19,7 @@ def opinion(label="lung_opacity", logit=2.0, image=None, evidence=(PLACE,), **to
         image_probability=logistic(logit) if image is None else image,
         blind_probability=0.1,
         threshold=0.5,
-        joint=(0.0, 1.0, 1.0),
+        joint=Joint(offset=0.0, silence=0.0, own=1.0, theirs=1.0),
         evidence=evidence,
         **told,
     )
@@ -68,20 +68,29 @@ def test_what_no_detector_found_is_claimed_with_the_models_own_place():
     told = {"laterality": Laterality.LEFT, "anatomy": ("lung_lower_lobe_left",)}
     done = merge((finding(Presence.ABSENT, 0.2),), CHEST, opinion(logit=4.0, **told))
     after = done.findings[0]
-    assert (after.presence, after.evidence, after.measurements) == (Presence.PRESENT, (PLACE,), ())
+    assert (after.presence, after.evidence, after.measurements) == (Presence.UNCERTAIN, (PLACE,), ())
     assert (after.laterality, after.anatomy) == (Laterality.LEFT, ("lung_lower_lobe_left",))
     assert [notice.code for notice in done.notices] == ["seen_by_model_alone"]
 
 
-@pytest.mark.parametrize("lacking", [{"image": 0.1}, {"evidence": ()}, {"logit": -2.0}])
+@pytest.mark.parametrize("lacking", [{"image": 0.6}, {"evidence": ()}, {"logit": 0.8}])
 def test_no_claim_without_the_image_a_place_or_enough_probability(lacking):
     assert merged(finding(Presence.ABSENT, 0.5), opinion(**{"logit": 4.0, **lacking})).presence is Presence.ABSENT
 
 
 def test_what_could_not_be_judged_is_claimed_by_the_model_alone():
     unknown = Finding(id="h", label="hiatal_hernia", presence=Presence.NOT_EVALUATED, reason="not_excluded")
-    assert merged(unknown, opinion("hiatal_hernia", 3.0)).presence is Presence.PRESENT
+    assert merged(unknown, opinion("hiatal_hernia", 3.0)).presence is Presence.UNCERTAIN
     assert merged(unknown, opinion("hiatal_hernia", -3.0)) == unknown
+
+
+@pytest.mark.parametrize(("label", "logit"), [("lymphadenopathy", 0.2), ("medical_material", 9.0)])
+def test_what_is_less_sure_or_was_mistaken_before_is_only_named(label, logit):
+    nothing = Finding(id="n", label=label, presence=Presence.ABSENT, probability=0.5)
+    coverage = CHEST.model_copy(update={"evaluated": (*CHEST.evaluated, "devices")})
+    done = merge((nothing,), coverage, opinion(label, logit))
+    assert done.findings[0].presence is Presence.ABSENT
+    assert [(notice.code, notice.fields) for notice in done.notices] == [("also_considered", {"label": label})]
 
 
 def test_what_is_not_in_view_stays_unsaid():
