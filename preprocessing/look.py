@@ -85,7 +85,10 @@ def _opinion(number: int, raw: Raw, answer: Answering, scan: Scan, grid: Grid) -
 
     probability = calibrated(raw.whole)
     boxes = found(raw.cells[number], answer.extent) if probability >= WORTH_SHOWING else ()
-    structures = tuple(dict.fromkeys(name for box in boxes for name in _lobes(box, scan)))
+    placed = [(box, _lobes(box, scan)) for box in boxes]
+    if any(lobes for _, lobes in placed):  # what lies elsewhere has no side and would stand under that of the others
+        placed = [(box, lobes) for box, lobes in placed if lobes]
+    structures = tuple(dict.fromkeys(name for _, lobes in placed for name in lobes))
     return LabelOpinion(
         label=LABELS[number],
         logit=round(float(raw.whole[number]), 3),
@@ -94,15 +97,15 @@ def _opinion(number: int, raw: Raw, answer: Answering, scan: Scan, grid: Grid) -
         blind_probability=calibrated(raw.blind),
         threshold=answer.threshold,
         joint=answer.joint,
-        evidence=tuple(evidence(box, scan, grid) for box in boxes),
+        evidence=tuple(evidence(box, _seen_at(box, lobes, scan), scan, grid) for box, lobes in placed),
         anatomy=structures,
         laterality=_laterality(structures) if grid.is_side_known else Laterality.UNKNOWN,
     )
 
 
-def evidence(box: Found, scan: Scan, grid: Grid) -> Evidence:
-    """The proof of a box: its corners, its likeliest place and the study's slice there."""
-    at_mm = (box.cells[0] + 0.5) * np.array(CELL_MM)
+def evidence(box: Found, cell: Int64[np.ndarray, "3"], scan: Scan, grid: Grid) -> Evidence:
+    """The proof of a box: its corners, its likeliest cell and the study's slice there."""
+    at_mm = (cell + 0.5) * np.array(CELL_MM)
     place = scan.grid.to_world_mm(at_mm / np.array(GRID_MM) - 0.5)
     nearest = np.abs(grid.slice_positions_mm - float(place @ grid.normal)).argmin()
     corners = scan.box_mm(np.array(box.low), np.array(box.high))
@@ -116,13 +119,17 @@ def evidence(box: Found, scan: Scan, grid: Grid) -> Evidence:
 
 
 def _lobes(box: Found, scan: Scan) -> tuple[str, ...]:
-    """The lobes, all of one side, in which the likely cells of a box lie; none where they lie elsewhere."""
-    names = [name for lobes in LOBES.values() for name in lobes]
+    """The lobes in which the likely cells of a box lie; none where they lie elsewhere."""
     inside = _labels_at(box.cells, scan)
-    counts = {name: int((inside == STRUCTURES.index(name) + 1).sum()) for name in names}
-    side = max(LOBES, key=lambda one: sum(counts[name] for name in LOBES[one]))
-    total = sum(counts[name] for name in LOBES[side])
-    return tuple(name for name in LOBES[side] if counts[name] and counts[name] >= LEAST_SHARE * total)
+    counts = {name: int((inside == STRUCTURES.index(name) + 1).sum()) for lobes in LOBES.values() for name in lobes}
+    return tuple(name for name, count in counts.items() if count and count >= LEAST_SHARE * sum(counts.values()))
+
+
+def _seen_at(box: Found, lobes: tuple[str, ...], scan: Scan) -> Int64[np.ndarray, "3"]:
+    """The likeliest cell of a box that lies in its lobes, where it has any."""
+    labels = [STRUCTURES.index(name) + 1 for name in lobes]
+    inside = np.isin(_labels_at(box.cells, scan).reshape(-1, len(box.cells)), labels).any(axis=0)
+    return np.asarray(box.cells[int(inside.argmax()) if inside.any() else 0])
 
 
 def _labels_at(cells: Int64[np.ndarray, "n 3"], scan: Scan) -> "np.ndarray":

@@ -96,6 +96,7 @@ def test_run_record_holds_cost_digests_and_counts(drafted):
         "segment",
         "measure",
         "detect",
+        "look",
         "compose",
         "word",
         "write",

@@ -93,7 +93,7 @@ def test_box_of_cells_lies_where_the_scan_lies():
     middle = np.array(scan.cells) // 2
     corner = middle * np.array([5.0, 6.0, 6.0])
     box = Found(1.0, tuple(corner), tuple(corner + np.array([5.0, 6.0, 6.0])), middle[None])
-    place = evidence(box, scan, ON)
+    place = evidence(box, middle, scan, ON)
     low, high = place.box_mm
     assert all(a < at < b for a, at, b in zip(low, place.position_mm, high, strict=True))
     assert ON.slice_origins_mm[place.slice_index][2] == pytest.approx(place.position_mm[2], abs=2.6)
@@ -102,6 +102,8 @@ def test_box_of_cells_lies_where_the_scan_lies():
 def test_side_follows_the_lobes_of_the_likely_cells(packed):
     opinion = OmniLook(packed)(STUDY, STRUCTURES_SEEN, "")
     for one in opinion.labels:
+        left = [place for place in one.evidence if place.position_mm[0] > 0]
+        assert one.laterality is not Laterality.RIGHT or not left
         sides = {"left" if name.endswith("left") else "right" for name in one.anatomy}
         expected = {0: Laterality.NONE, 2: Laterality.BILATERAL}.get(len(sides))
         assert one.laterality is (expected or Laterality(next(iter(sides))))
