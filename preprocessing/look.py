@@ -92,6 +92,7 @@ def _opinion(number: int, raw: Raw, answer: Answering, scan: Scan, grid: Grid) -
     return LabelOpinion(
         label=LABELS[number],
         logit=round(float(raw.whole[number]), 3),
+        image_logit=round(float(raw.image[number]), 3),
         probability=probability,
         image_probability=calibrated(raw.image),
         blind_probability=calibrated(raw.blind),

@@ -5,10 +5,10 @@ The rule, for each label that the model answers in an organ that was evaluated:
 1. A detector and the model make one probability, by a curve fitted on phantoms that neither learned from.
 2. What a detector found stays found: the model may soften its wording, by a step of the ladder at a time as the joint probability
    falls, and a finding that was stated for sure is never less than possible. Its numbers and places are the detector's.
-3. What no detector found becomes a finding of the model when the joint probability is at least probable, the CT alone says so,
-   and the model can show where. It carries no number and is never stated for sure: the model has seen no patient.
+3. What no detector found becomes a finding of the model when the joint probability is at least probable and the model can show
+   where. It carries no number and is never stated for sure: the model has seen no patient.
 4. What is less sure, or what the model was seen to mistake on real CT (``NEVER_ALONE``), is only named in a notice.
-5. A text alone never makes a finding.
+5. The CT alone decides what is claimed; a history may only change how sure it sounds.
 
     findings, coverage, Opinion | None -> Merged (findings, notices)
 """
@@ -75,10 +75,11 @@ def _claimed(finding: Finding, one: LabelOpinion, findings: tuple[Finding, ...])
     best = measured_probability(findings, finding.label)
     if finding.probability is None or best is None:
         return finding
-    joint = one.joined(best)
+    possible, seen = _ladder()["possible"], one.seen(best)
+    joint = max(one.joined(best), possible) if seen >= possible else seen
     probability = joint if finding.probability == best else min(joint, finding.probability)
     if finding.probability >= _ladder()["stated"]:
-        probability = max(probability, _ladder()["possible"])
+        probability = max(probability, possible)
     presence = Presence.PRESENT if probability >= _ladder()["probable"] else Presence.UNCERTAIN
     return finding.model_copy(update={"probability": probability, "presence": presence})
 
@@ -87,15 +88,16 @@ def _unclaimed(finding: Finding, one: LabelOpinion) -> Finding:
     """A finding that no detector claims, claimed by the model or left as it is."""
     if finding.presence is Presence.NOT_EVALUATED and finding.reason in NOT_IN_VIEW:
         return finding
-    joint, enough = _joint(finding, one), _ladder()["probable"]
-    if finding.label in NEVER_ALONE or min(joint, one.image_probability) < enough or not one.evidence:
-        return finding.model_copy(update={"probability": joint}) if finding.presence is Presence.ABSENT else finding
+    measured, ladder = _judged(finding), _ladder()
+    seen = one.seen(measured)
+    if finding.label in NEVER_ALONE or seen < ladder["probable"] or not one.evidence:
+        return finding.model_copy(update={"probability": seen}) if finding.presence is Presence.ABSENT else finding
     entry = vocabulary().label(finding.label)
     return Finding(
         id=finding.id,
         label=finding.label,
         presence=Presence.UNCERTAIN,
-        probability=joint,
+        probability=max(one.joined(measured), ladder["possible"]),
         laterality=one.laterality if entry.is_sided else Laterality.NONE,
         anatomy=one.anatomy if entry.organ in IN_LOBES else (),
         box_mm=one.evidence[0].box_mm,
@@ -108,12 +110,12 @@ def _is_suspected(finding: Finding, one: LabelOpinion) -> bool:
     is_open = finding.presence is Presence.ABSENT or (
         finding.presence is Presence.NOT_EVALUATED and finding.reason not in NOT_IN_VIEW
     )
-    return is_open and _joint(finding, one) >= _ladder()["possible"]
+    return is_open and one.seen(_judged(finding)) >= _ladder()["possible"]
 
 
-def _joint(finding: Finding, one: LabelOpinion) -> float:
-    """The joint probability of what no detector claims."""
-    return one.joined(finding.probability if finding.presence is Presence.ABSENT else None)
+def _judged(finding: Finding) -> float | None:
+    """The detectors' probability of what they do not claim; None where they could not judge."""
+    return finding.probability if finding.presence is Presence.ABSENT else None
 
 
 def _notices(doubted: list[str], added: list[str], considered: list[str]) -> Iterator[Notice]:

@@ -35,7 +35,7 @@ class LabelOpinion(Value):
     """What the model thinks of one label.
 
     Attributes:
-        logit: of all that was given, before calibration.
+        logit, image_logit: of all that was given and of the CT alone, before calibration.
         probability: calibrated, from the model alone.
         image_probability: the same from the CT without any text.
         blind_probability: the same without the CT, from the text or, without one, from how common the label is.
@@ -47,6 +47,7 @@ class LabelOpinion(Value):
 
     label: str
     logit: float
+    image_logit: float
     probability: float = Field(ge=0, le=1)
     image_probability: float = Field(ge=0, le=1)
     blind_probability: float = Field(ge=0, le=1)
@@ -59,6 +60,10 @@ class LabelOpinion(Value):
     def joined(self, measured: float | None) -> float:
         """The probability of the label when a detector gives it the probability ``measured``; None where none judged it."""
         return self.joint.probability(self.logit, measured)
+
+    def seen(self, measured: float | None) -> float:
+        """The same from the CT alone."""
+        return self.joint.probability(self.image_logit, measured)
 
 
 class Opinion(Value):

@@ -10,6 +10,7 @@ def opinion(label, blind):
     one = LabelOpinion(
         label=label,
         logit=0.0,
+        image_logit=0.0,
         probability=0.5,
         image_probability=0.5,
         blind_probability=blind,

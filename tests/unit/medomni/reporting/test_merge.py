@@ -12,11 +12,14 @@ PLACE = Evidence(slice_index=4, position_mm=(1.0, 2.0, 3.0), box_mm=((0.0, 0.0, 
 
 
 def opinion(label="lung_opacity", logit=2.0, image=None, evidence=(PLACE,), **told):
+    """A thought of the model; ``image`` is the logit of the CT alone where it is another."""
+    image = logit if image is None else image
     one = LabelOpinion(
         label=label,
         logit=logit,
+        image_logit=image,
         probability=logistic(logit),
-        image_probability=logistic(logit) if image is None else image,
+        image_probability=logistic(image),
         blind_probability=0.1,
         threshold=0.5,
         joint=Joint(offset=0.0, silence=0.0, own=1.0, theirs=1.0),
@@ -73,7 +76,7 @@ def test_what_no_detector_found_is_claimed_with_the_models_own_place():
     assert [notice.code for notice in done.notices] == ["seen_by_model_alone"]
 
 
-@pytest.mark.parametrize("lacking", [{"image": 0.6}, {"evidence": ()}, {"logit": 0.8}])
+@pytest.mark.parametrize("lacking", [{"image": 0.5}, {"evidence": ()}, {"logit": 0.8}])
 def test_no_claim_without_the_image_a_place_or_enough_probability(lacking):
     assert merged(finding(Presence.ABSENT, 0.5), opinion(**{"logit": 4.0, **lacking})).presence is Presence.ABSENT
 
@@ -100,6 +103,15 @@ def test_what_is_not_in_view_stays_unsaid():
     assert merged(finding(Presence.ABSENT, 0.1, "pleural_effusion"), opinion("pleural_effusion", 9.0), elsewhere).presence is (
         Presence.ABSENT
     )
+
+
+def test_history_changes_how_sure_a_finding_sounds_never_whether_it_is_claimed():
+    doubted, backed = (merged(finding(probability=0.8), opinion(logit=told, image=2.0)) for told in (-6.0, 4.0))
+    assert doubted.presence is Presence.UNCERTAIN
+    assert doubted.probability == 0.4
+    assert backed.probability > 0.95
+    assert merged(finding(Presence.ABSENT, 0.2), opinion(logit=9.0, image=-2.0)).presence is Presence.ABSENT
+    assert merged(finding(Presence.ABSENT, 0.2), opinion(logit=-9.0, image=4.0)).presence is Presence.UNCERTAIN
 
 
 def test_model_is_not_heard_about_an_abdomen():
