@@ -20,7 +20,7 @@ import numpy as np
 from medomni import __version__
 from medomni.errors import MissingPart
 from medomni.reporting.compose import compose
-from medomni.reporting.merge import merge
+from medomni.reporting.merge import HEARD_IN, merge
 from medomni.reporting.review import review
 from medomni.reporting.rewording import Rewording, reword
 from medomni.reporting.statement import Statement
@@ -160,7 +160,8 @@ def draft_report(request: Request, stages: Stages, watch: Watch) -> Drafted:
     with watch.stage("detect"):
         detection = stages.detect(volume, segmentation, regions, coverage)
     with watch.stage("look"):
-        opinion, look_notices = _opinion(stages, volume, segmentation, request.history)
+        is_heard = coverage.region in HEARD_IN
+        opinion, look_notices = _opinion(stages, volume, segmentation, request.history) if is_heard else (None, ())
         merged = merge(detection.findings, coverage, opinion)
     with watch.stage("compose"):
         notices = study.notices + prior_notices + segmentation.notices + scope_notices + detection.notices

@@ -22,7 +22,7 @@ from medomni.types.notice import Notice, NoticeLevel
 from medomni.types.opinion import LabelOpinion, Opinion
 from medomni.types.region import Coverage
 
-REGIONS = ("chest", "chest_abdomen")
+HEARD_IN = ("chest", "chest_abdomen")
 """Where the model is heard: it learned from CT of the chest."""
 NEVER_ALONE = ("medical_material",)
 """Labels that the model was seen to mistake on real CT: it takes bones of the shoulder, which no phantom has, for devices."""
@@ -43,7 +43,7 @@ class Merged:
 
 def merge(findings: tuple[Finding, ...], coverage: Coverage, opinion: Opinion | None) -> Merged:
     """Return the findings after the model was heard; the same where it has no say."""
-    if opinion is None or coverage.region not in REGIONS:
+    if opinion is None or coverage.region not in HEARD_IN:
         return Merged(findings)
     thoughts = {one.label: one for one in opinion.labels}
     merged, doubted, added, considered = list[Finding](), list[str](), list[str](), list[str]()
