@@ -9,7 +9,8 @@ def test_recipe_that_ships_is_read_by_its_name_and_has_at_most_30_keys(tmp_path,
     kind, table = adapt.read(tmp_path / name)
     assert kind == ("decoder" if name == "chest_ct" else name)
     assert len(table) <= 30
-    assert adapt._made(kind, table, tmp_path / name).steps > 0
+    made = adapt._made(kind, table, tmp_path / name)
+    assert (made.phantoms if kind == "answers" else made.steps) > 0
 
 
 @pytest.mark.parametrize(
@@ -29,7 +30,7 @@ def test_recipe_that_is_none_is_refused(tmp_path, text, wrong):
 
 
 def test_unknown_name_says_which_recipes_ship(tmp_path):
-    with pytest.raises(BadInput, match="near, fused, chest_ct"):
+    with pytest.raises(BadInput, match="near, fused, answers, chest_ct"):
         adapt.read(tmp_path / "nothing")
 
 
@@ -38,4 +39,12 @@ def test_fused_needs_the_near_network_first(tmp_path):
 
     kind, table = adapt.read(tmp_path / "fused")
     with pytest.raises(BadInput, match=r"near\.toml"):
-        adapting.train_fused(adapt._made(kind, table, tmp_path), tmp_path, "", lambda _: None)
+        adapting.train_fused(adapt._made(kind, table, tmp_path), tmp_path, "", lambda _: None, 1)
+
+
+def test_answers_need_the_whole_model_first(tmp_path):
+    from app import adapting
+
+    kind, table = adapt.read(tmp_path / "answers")
+    with pytest.raises(BadInput, match=r"near\.toml"):
+        adapting.fit_answers(adapt._made(kind, table, tmp_path), tmp_path, lambda _: None, 1)
