@@ -27,7 +27,7 @@ from pathlib import Path
 from medomni.model.omni_runtime import open_runtime
 start = time.process_time()
 scan = np.load(sys.argv[2])
-raw = open_runtime(Path(sys.argv[1]), 1, None).run(scan["codes"], scan["structures"], sys.argv[3])
+raw = open_runtime(Path(sys.argv[1]), 1).run(scan["codes"], scan["structures"], sys.argv[3])
 spent = time.process_time() - start
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 print(json.dumps({"whole": raw.whole.tolist(), "seconds": spent, "peak": peak}))

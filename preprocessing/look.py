@@ -39,17 +39,15 @@ class OmniLook:
     Attributes:
         model: folder of the model, or a packed one; the shipped one by default.
         threads: CPU threads of the networks.
-        cache: folder that keeps converted networks; None converts anew for each process.
     """
 
     model: Path = SHIPPED
     threads: int = 1
-    cache: Path | None = None
 
     @cached_property
     def runtime(self) -> Runtime:
         """What runs the model."""
-        return open_runtime(self.model, self.threads, self.cache)
+        return open_runtime(self.model, self.threads)
 
     @property
     def digest(self) -> str:

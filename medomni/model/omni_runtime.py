@@ -1,21 +1,18 @@
-"""Runs the trained omni model on one study: as two OpenVINO graphs where OpenVINO is installed, else in torch.
+"""Runs the trained omni model on one study: in torch, or from a packed file as OpenVINO graphs without torch.
 
-    codes, structures, ids -> Raw: cells, logits of all, of the CT alone and without it, gates, importance
+    codes, structures, history -> Raw: cells, logits of all, of the CT alone and without it, gates, importance
 
-The graphs are made from the torch model once and kept by digest, for a CT alone and for a CT with text; from then on torch is
-not imported. The first layers run slab by slab, so that memory does not grow with the scan. A packed model is the same graphs
-with words and answers in one file, for machines without torch.
+On a CPU both need the same time for a scan; compiling graphs costs a second more than building the model in torch, which a
+draft imports anyway. The first layers run slab by slab, so that memory does not grow with the scan.
 """
 
-import io
 import json
 import tempfile
 import warnings
 import zipfile
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -25,7 +22,7 @@ from jaxtyping import Float32, Int64, UInt8
 from medomni.errors import BadInput
 from medomni.model.config import MODALITIES
 from medomni.model.omni_folder import ANSWERS, CONFIG, TRAINED, WORDS, Answering, answers_of, digest_of, require
-from medomni.model.runtime import import_openvino, openvino
+from medomni.model.runtime import openvino
 from medomni.model.slabs import slabs
 from medomni.model.words import TextWords
 
@@ -82,18 +79,9 @@ class Runtime(Protocol):
         ...
 
 
-def open_runtime(model: Path, threads: int, cache: Path | None) -> Runtime:
-    """Return the fastest runtime for a model folder or a packed model.
-
-    Raises:
-        MissingPart: the weights are not there, or a packed model finds no OpenVINO.
-        BadInput: the file is no packed model.
-    """
-    if model.suffix == PACKED:
-        return Packed(model, threads)
-    if import_openvino() is None:
-        return InTorch(model, threads)
-    return InGraphs(model, threads, cache)
+def open_runtime(model: Path, threads: int) -> Runtime:
+    """Return what runs a model folder or a packed model; either is read when it runs."""
+    return Packed(model, threads) if model.suffix == PACKED else InTorch(model, threads)
 
 
 @dataclass(frozen=True)
@@ -104,47 +92,6 @@ class InTorch:
     threads: int
 
     @cached_property
-    def _loaded(self) -> "Loaded":
-        import torch
-
-        from medomni.model import checkpoint
-
-        torch.set_num_threads(self.threads)
-        return checkpoint.load(self.folder, TRAINED)
-
-    @property
-    def answers(self) -> Mapping[str, Answering]:
-        """See ``Runtime``."""
-        return self._loaded.answers
-
-    @property
-    def digest(self) -> str:
-        """See ``Runtime``."""
-        return self._loaded.digest
-
-    def run(self, codes: Codes, structures: Structures, history: str) -> Raw:
-        """See ``Runtime``."""
-        import torch
-
-        texts = [[("history", history)]] if history.strip() else []
-        batch = [torch.from_numpy(np.ascontiguousarray(array))[None] for array in (codes, structures)]
-        _, rest = parts(self._loaded.omni)
-        with torch.inference_mode():
-            found = rest(
-                self._loaded.omni.vision.near.first(*batch), *batch, *([self._loaded.words.joined(texts)] if texts else [])
-            )
-        return _raw([one.numpy() for one in found], has_text=bool(texts))
-
-
-@dataclass(frozen=True)
-class InGraphs:
-    """The model as graphs that are kept in a cache folder by the model's digest."""
-
-    folder: Path
-    threads: int
-    cache: Path | None
-
-    @cached_property
     def digest(self) -> str:
         """See ``Runtime``."""
         return digest_of(require(self.folder))
@@ -152,46 +99,29 @@ class InGraphs:
     @cached_property
     def answers(self) -> Mapping[str, Answering]:
         """See ``Runtime``."""
-        return answers_of((self.folder / ANSWERS).read_bytes())
+        return answers_of((require(self.folder) / ANSWERS).read_bytes())
 
     def run(self, codes: Codes, structures: Structures, history: str) -> Raw:
         """See ``Runtime``."""
-        folder = require(self.folder)
-        ids = _ids((folder / WORDS).read_bytes(), (folder / CONFIG).read_bytes(), history)
-        first, rest = (self._compiled(name, has_text=ids is not None) for name in GRAPHS)
-        return _run(first, rest, codes, structures, ids)
+        import torch
 
-    @cached_property
-    def _ready(self) -> dict[tuple[str, bool], Any]:
-        return {}
+        torch.set_num_threads(self.threads)
+        loaded = _loaded(self.folder, TRAINED if history.strip() else ("vision",))
+        texts = [[("history", history)]] if history.strip() else []
+        batch = [torch.from_numpy(np.ascontiguousarray(array))[None] for array in (codes, structures)]
+        _, rest = parts(loaded.omni)
+        ids = [loaded.words.joined(texts)] if texts else []
+        with torch.inference_mode():
+            found = rest(loaded.omni.vision.near.first(*batch), *batch, *ids)
+        return _raw([one.numpy() for one in found], has_text=bool(texts))
 
-    def _compiled(self, name: str, *, has_text: bool) -> Any:  # noqa: ANN401  (OpenVINO's compiled model)
-        if (name, has_text) not in self._ready:
-            settings = EXACT | {"INFERENCE_NUM_THREADS": self.threads}
-            self._ready[name, has_text] = openvino().Core().compile_model(self._graph(name, has_text=has_text), "CPU", settings)
-        return self._ready[name, has_text]
 
-    def _graph(self, name: str, *, has_text: bool) -> object:
-        """The kept graph, or both made anew where there is none that can be read."""
-        kept = self._kept(name, has_text=has_text)
-        if kept and kept.is_file():
-            with suppress(RuntimeError, ValueError, zipfile.BadZipFile, KeyError), zipfile.ZipFile(kept) as archive:
-                return _read_graph(archive, name)  # what cannot be read is made anew below
-        from medomni.model import checkpoint
+@cache
+def _loaded(folder: Path, modalities: tuple[str, ...]) -> "Loaded":
+    """The model with the encoders of these modalities alone, read once for a process."""
+    from medomni.model import checkpoint
 
-        modalities = TRAINED if has_text else ("vision",)
-        made = dict(zip(GRAPHS, converted(checkpoint.load(self.folder, modalities).omni, has_text=has_text), strict=True))
-        for one, graph in made.items():
-            target = self._kept(one, has_text=has_text)
-            if target:
-                with suppress(OSError):  # a folder that cannot be written costs the next run its seconds, no more
-                    _keep(graph, one, target)
-        return made[name]
-
-    def _kept(self, name: str, *, has_text: bool) -> Path | None:
-        version = openvino().__version__.split("-")[0]
-        given = "text" if has_text else "ct"
-        return self.cache / f"omni-{self.digest[:32]}-{given}-{name}-openvino-{version}.zip" if self.cache else None
+    return checkpoint.load(folder, modalities)
 
 
 @dataclass(frozen=True)
@@ -365,14 +295,3 @@ def _write_graph(archive: zipfile.ZipFile, name: str, graph: object) -> None:
         openvino().save_model(graph, str(made), compress_to_fp16=False)
         for suffix in (".xml", ".bin"):
             archive.writestr(f"{name}{suffix}", made.with_suffix(suffix).read_bytes())
-
-
-def _keep(graph: object, name: str, target: Path) -> None:
-    """Write a graph beside its place and move it there, so that no reader meets half of it."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    stream = io.BytesIO()
-    with zipfile.ZipFile(stream, "w") as archive:
-        _write_graph(archive, name, graph)
-    partial = target.with_suffix(".part")
-    partial.write_bytes(stream.getvalue())
-    partial.replace(target)

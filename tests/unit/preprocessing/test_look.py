@@ -110,32 +110,19 @@ def test_side_follows_the_lobes_of_the_likely_cells(packed):
 
 
 @pytest.mark.parametrize("history", ["", "fever and cough"])
-def test_graphs_and_a_packed_model_answer_as_torch_does(folder, packed, tmp_path, history):
+def test_a_packed_model_answers_as_torch_does(folder, packed, history):
     scan = to_scan(STUDY, STRUCTURES_SEEN).focused()
-    cached = tmp_path / "cache"
-    by_torch = omni_runtime.InTorch(folder, 1).run(scan.codes, scan.structures, history)
-    others = [omni_runtime.open_runtime(folder, 1, cached), omni_runtime.open_runtime(folder, 1, cached)]
-    for other in (*others, omni_runtime.open_runtime(packed, 1, None)):
-        found = other.run(scan.codes, scan.structures, history)
-        for name in ("cells", "whole", "image", "blind"):
-            assert np.allclose(getattr(found, name), getattr(by_torch, name), atol=1e-3)
-        assert (found.gates, found.importance) == (by_torch.gates, by_torch.importance)
-        assert other.digest == omni_folder.digest_of(folder)
-    assert len(list(cached.glob("omni-*.zip"))) == 2
-
-
-def test_kept_graph_that_is_damaged_is_made_anew(folder, tmp_path):
-    pytest.importorskip("openvino")
-    scan = to_scan(STUDY, STRUCTURES_SEEN).focused()
-    first = omni_runtime.open_runtime(folder, 1, tmp_path).run(scan.codes, scan.structures, "")
-    for file in tmp_path.glob("omni-*.zip"):
-        file.write_bytes(b"half of it")
-    again = omni_runtime.open_runtime(folder, 1, tmp_path).run(scan.codes, scan.structures, "")
-    assert np.array_equal(first.whole, again.whole)
+    by_torch, by_graphs = (
+        omni_runtime.open_runtime(model, 1).run(scan.codes, scan.structures, history) for model in (folder, packed)
+    )
+    for name in ("cells", "whole", "image", "blind"):
+        assert np.allclose(getattr(by_graphs, name), getattr(by_torch, name), atol=1e-3)
+    assert (by_graphs.gates, by_graphs.importance) == (by_torch.gates, by_torch.importance)
+    assert omni_runtime.open_runtime(packed, 1).digest == omni_folder.digest_of(folder)
 
 
 def test_any_file_is_no_packed_model(tmp_path):
     file = tmp_path / f"other{omni_runtime.PACKED}"
     file.write_bytes(b"something")
     with pytest.raises(BadInput, match="no packed omni model"):
-        omni_runtime.open_runtime(file, 1, None).run(np.zeros((10, 4, 4), np.uint8), np.zeros((10, 2, 2), np.uint8), "")
+        omni_runtime.open_runtime(file, 1).run(np.zeros((10, 4, 4), np.uint8), np.zeros((10, 2, 2), np.uint8), "")
