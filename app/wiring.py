@@ -75,7 +75,7 @@ def stages(
         measure=regions.measure,
         scope=scope.scope,
         detect=findings.detect,
-        look=OmniLook(settings.model or SHIPPED, settings.threads),
+        look=OmniLook(settings.model or SHIPPED),
         compare=prior.compare,
         drafter=_drafter(drafter, adapter, settings),
     )

@@ -38,7 +38,7 @@ class OmniLook:
 
     Attributes:
         model: folder of the model, or a packed one; the shipped one by default.
-        threads: CPU threads of the networks.
+        threads: CPU threads of the networks; a second one saves a third of the time and costs twice the CPU, waiting.
     """
 
     model: Path = SHIPPED
