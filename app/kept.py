@@ -44,6 +44,7 @@ _NAMES = TypeAdapter(dict[int, str])
 _NOTICES = TypeAdapter(tuple[Notice, ...])
 _FINDINGS = TypeAdapter(tuple[Finding, ...])
 _REGIONS = TypeAdapter(tuple[Region, ...])
+_SCOPE = TypeAdapter(tuple[Coverage, tuple[Notice, ...]])
 _FACTS_OF = TypeAdapter(dict[str, str])
 
 
@@ -53,7 +54,7 @@ def through(cache_: Cache, stages: Stages) -> Stages:
         return stages
     kept = KeptStages(cache_, stages)
     segmenter = KeptSegmenter(cache_, stages.segmenter)
-    return replace(stages, segmenter=segmenter, measure=kept.measure, detect=kept.detect, look=kept.look)
+    return replace(stages, segmenter=segmenter, measure=kept.measure, scope=kept.scope, detect=kept.detect, look=kept.look)
 
 
 def kept_or_made(
@@ -110,6 +111,18 @@ class KeptStages:
             _REGIONS.validate_json,
             lambda: self.stages.measure(volume, segmentation),
             _REGIONS.dump_json,
+        )
+
+    def scope(
+        self, volume: Volume, segmentation: Segmentation, regions: tuple[Region, ...]
+    ) -> tuple[Coverage, tuple[Notice, ...]]:
+        """See ``medomni.pipeline.Stages``."""
+        return kept_or_made(
+            self.cache,
+            self._key("scope", volume, segmentation),
+            _SCOPE.validate_json,
+            lambda: self.stages.scope(volume, segmentation, regions),
+            _SCOPE.dump_json,
         )
 
     def detect(self, volume: Volume, segmentation: Segmentation, regions: tuple[Region, ...], coverage: Coverage) -> Detection:

@@ -137,3 +137,17 @@ def test_digest_of_a_volume_is_made_once():
 
     volume = Volume(VOLUME.hu.copy(), GRID)
     assert volume_digest(volume) == volume_digest(volume) == pipeline._digest(volume)
+
+
+def test_scope_is_worked_out_once(cache):
+    calls, work = [], Counting()
+
+    def scope(*_):
+        calls.append(1)
+        return COVERAGE, (Notice(code="seen"),)
+
+    unused = dict.fromkeys(("read", "assemble", "understand", "look", "compare"), lambda *_: None)
+    stages = kept.KeptStages(cache, Stages(segmenter=work, measure=work.measure, detect=work.detect, scope=scope, **unused))
+    first, second = (stages.scope(VOLUME, segmentation(), ()) for _ in range(2))
+    assert first == second == (COVERAGE, (Notice(code="seen"),))
+    assert len(calls) == 1
