@@ -48,7 +48,7 @@ class Raw:
 
     Attributes:
         cells: logit of each label at each cell.
-        whole, image, blind: logits (label,) given all, the CT alone, and no CT.
+        whole, image, blind: logits (label,) given all, the CT alone, and nothing.
         gates: mean over layers, by "stream<-modality".
         importance: of each modality.
     """
@@ -222,7 +222,7 @@ def _outputs(omni: "Omni", near: "Near", seen: "Seen", ids: "torch.Tensor | None
 
     image = omni(Given(seen))
     whole = image if ids is None else omni(Given(seen, ids))
-    blind = omni.prior + 0.0 if ids is None else omni(Given(text=ids)).logits[0]
+    blind = omni.prior + 0.0
     gates = torch.stack([whole.fused.gates[pair].mean() for pair in _pairs(has_text=ids is not None)])
     return near.cells[0], whole.logits[0], image.logits[0], blind, gates, whole.fused.importance[0]
 

@@ -2,9 +2,9 @@
 
     sentences with receipts, findings, Opinion | None -> Influence, Influence...
 
-A measured sentence follows the image wholly. A finding's sentence is worth the difference that the CT makes to its probability:
-against what the model would say of the same text without it, or, where the model was not asked, against nothing known. What comes
-from the header, the history or a fixed phrase owes nothing to the image.
+A measured sentence follows the image wholly: without it there is no number and no claim. Another finding's sentence is worth the
+difference that the CT makes to its probability, against what the model would say knowing nothing, or, where the model was not
+asked, against even odds. What comes from the header, the history or a fixed phrase owes nothing to the image.
 """
 
 from medomni.types.codes import Value
@@ -46,7 +46,7 @@ def _of(sentence: Sentence, findings: dict[str, Finding], blind: dict[str, float
         return 0.0
     about = [findings[key] for key in sentence.finding_ids if key in findings]
     judged = [finding for finding in about if finding.probability is not None]
-    if sentence.receipt.kind is ReceiptKind.MEASURED and not judged:
+    if sentence.receipt.kind is ReceiptKind.MEASURED:
         return 1.0
     differences = [abs((finding.probability or 0.0) - blind.get(finding.label, UNKNOWN)) for finding in judged]
     return sum(differences) / len(differences) if differences else 0.0

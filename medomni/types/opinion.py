@@ -38,7 +38,7 @@ class LabelOpinion(Value):
         logit, image_logit: of all that was given and of the CT alone, before calibration.
         probability: calibrated, from the model alone.
         image_probability: the same from the CT without any text.
-        blind_probability: the same without the CT, from the text or, without one, from how common the label is.
+        blind_probability: the same of a patient of whom nothing is given.
         threshold: the probability from which the label counts as there when answers must be yes or no.
         joint: how detectors and model make one probability.
         evidence: where it is seen, likeliest first.

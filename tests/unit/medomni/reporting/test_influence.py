@@ -24,11 +24,11 @@ def of(told, part):
     return next(one for one in told if part in one.text)
 
 
-def test_a_finding_is_worth_the_difference_that_the_image_makes():
-    sure = opacity().model_copy(update={"probability": 0.95})
-    told = influences(draft(findings(sure)), opinion("lung_opacity", 0.15))
+def test_a_finding_without_numbers_is_worth_the_difference_that_the_image_makes():
+    seen = opacity().model_copy(update={"probability": 0.95, "measurements": ()})
+    told = influences(draft(findings(seen)), opinion("lung_opacity", 0.15))
     assert of(told, "pacity").influence == 0.8
-    assert of(influences(draft(findings(sure)), None), "pacity").influence == 0.45
+    assert of(influences(draft(findings(seen)), None), "pacity").influence == 0.45
 
 
 def test_what_the_header_and_fixed_phrases_say_owes_nothing_to_the_image():
@@ -38,6 +38,6 @@ def test_what_the_header_and_fixed_phrases_say_owes_nothing_to_the_image():
     assert max(one.influence for one in told) > 0
 
 
-def test_measured_sentence_without_a_probability_is_all_image():
-    rule = opacity().model_copy(update={"probability": None})
-    assert of(influences(draft(findings(rule)), None), "pacity").influence == 1.0
+def test_measured_sentence_is_all_image():
+    measured = opacity().model_copy(update={"probability": 0.9})
+    assert of(influences(draft(findings(measured)), opinion("lung_opacity", 0.8)), "pacity").influence == 1.0
