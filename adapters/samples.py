@@ -117,13 +117,17 @@ def labels_of(path: Path) -> set[str]:
     """The labels of the lesions in a file of the bank, without its voxels."""
     with np.load(path) as stored:
         info = json.loads(bytes(stored["info"]).decode("utf-8"))
-    return {LABEL_OF_KIND[lesion["kind"]] for lesion in info["lesions"] if lesion["kind"] in LABEL_OF_KIND}
+    return _named_in(info)
 
 
 def labels_in(info: dict[str, Any]) -> Float32[np.ndarray, "label"]:
     """1 for each label that is true of a patient whose ``info`` is given."""
-    true = {LABEL_OF_KIND[lesion["kind"]] for lesion in info["lesions"] if lesion["kind"] in LABEL_OF_KIND}
-    return _ones(true)
+    return _ones(_named_in(info))
+
+
+def _named_in(info: dict[str, Any]) -> set[str]:
+    """The labels of the lesions of a patient."""
+    return {LABEL_OF_KIND[lesion["kind"]] for lesion in info["lesions"] if lesion["kind"] in LABEL_OF_KIND}
 
 
 def _ones(true: set[str]) -> Float32[np.ndarray, "label"]:

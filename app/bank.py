@@ -8,10 +8,8 @@ Files that are there already are left alone, so a run that was stopped goes on.
 import hashlib
 import json
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
 from functools import cache
-from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -47,17 +45,12 @@ class BankOrder:
 
 def write(orders: list[BankOrder], jobs: int, progress: "Progress") -> None:
     """Write what the bank lacks."""
-    from app.cohort import one_thread_each
+    from app.cohort import in_processes
 
     waiting = [order for order in orders if not order.file(VISITS - 1).exists()]
-    done = len(orders) - len(waiting)
     for order in waiting[:1]:
         order.out.mkdir(parents=True, exist_ok=True)
-    with one_thread_each(), ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
-        running = [pool.submit(write_one, order) for order in waiting]
-        for number, finished in enumerate(as_completed(running), start=done + 1):
-            finished.result()
-            progress(number / len(orders))
+    in_processes(write_one, waiting, len(orders), jobs, progress)
 
 
 def digest(folder: Path) -> str:

@@ -5,13 +5,13 @@ orders -> case folders -> gallery.html
 
 import ctypes
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from app import atomic
 from medomni.errors import BadInput
@@ -20,6 +20,7 @@ from medomni.phantom.cohort import BodyRegion
 if TYPE_CHECKING:
     from medomni.pipeline import Progress
 
+Item = TypeVar("Item")
 MOST_DEFAULT_JOBS = 4
 """A process needs about 1 GiB; more only when asked for."""
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
@@ -63,7 +64,7 @@ def write(orders: list[Order], jobs: int, progress: "Progress") -> list[str]:
                 write_one(order)
                 progress(number / len(orders))
         else:
-            _write_in_processes(orders, workers, progress)
+            in_processes(write_one, orders, len(orders), workers, progress)
     return [str(order.folder) for order in orders]
 
 
@@ -104,13 +105,14 @@ def _shared_folder(out: Path) -> Iterator[None]:
         raise
 
 
-def _write_in_processes(orders: list[Order], workers: int, progress: "Progress") -> None:
-    with one_thread_each(), ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        running = [pool.submit(write_one, order) for order in orders]
+def in_processes(make: Callable[[Item], None], waiting: Sequence[Item], count: int, jobs: int, progress: "Progress") -> None:
+    """Make what is waiting of ``count`` things, each in one of ``jobs`` processes; after a failure no more are begun."""
+    with one_thread_each(), ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
+        running = [pool.submit(make, item) for item in waiting]
         try:
-            for number, done in enumerate(as_completed(running), start=1):
+            for number, done in enumerate(as_completed(running), start=count - len(waiting) + 1):
                 done.result()
-                progress(number / len(orders))
+                progress(number / count)
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise

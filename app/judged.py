@@ -6,10 +6,8 @@ The omni model's answers are fitted and scored on them, each set of seeds for on
 """
 
 import json
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
-from functools import cache
-from multiprocessing import get_context
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,15 +35,11 @@ class Judged:
 
 def write(seeds: range, folder: Path, jobs: int, progress: "Progress") -> list[Path]:
     """Write what the folder lacks and return the files of all seeds whose phantoms could be drawn."""
-    from app.cohort import one_thread_each
+    from app.cohort import in_processes
 
     folder.mkdir(parents=True, exist_ok=True)
     waiting = [seed for seed in seeds if not _file(folder, seed).exists()]
-    with one_thread_each(), ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
-        running = [pool.submit(write_one, seed, folder) for seed in waiting]
-        for number, finished in enumerate(as_completed(running), start=len(seeds) - len(waiting) + 1):
-            finished.result()
-            progress(number / len(seeds))
+    in_processes(partial(write_one, folder=folder), waiting, len(seeds), jobs, progress)
     return [_file(folder, seed) for seed in seeds if _file(folder, seed).exists()]
 
 

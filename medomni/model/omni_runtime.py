@@ -8,7 +8,6 @@ draft imports anyway. The first layers run slab by slab, so that memory does not
 
 import json
 import tempfile
-import warnings
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,7 +21,7 @@ from jaxtyping import Float32, Int64, UInt8
 from medomni.errors import BadInput
 from medomni.model.config import MODALITIES
 from medomni.model.omni_folder import ANSWERS, CONFIG, TRAINED, WORDS, Answering, answers_of, digest_of, require
-from medomni.model.runtime import openvino
+from medomni.model.runtime import graph_of, openvino
 from medomni.model.slabs import slabs
 from medomni.model.words import TextWords
 
@@ -107,13 +106,11 @@ class InTorch:
 
         torch.set_num_threads(self.threads)
         loaded = _loaded(self.folder, TRAINED if history.strip() else ("vision",))
-        texts = [[("history", history)]] if history.strip() else []
-        batch = [torch.from_numpy(np.ascontiguousarray(array))[None] for array in (codes, structures)]
-        _, rest = parts(loaded.omni)
-        ids = [loaded.words.joined(texts)] if texts else []
+        ids = loaded.words.joined([[("history", history)]]) if history.strip() else None
         with torch.inference_mode():
-            found = rest(loaded.omni.vision.near.first(*batch), *batch, *ids)
-        return _raw([one.numpy() for one in found], has_text=bool(texts))
+            scan = (torch.from_numpy(np.ascontiguousarray(array))[None] for array in (codes, structures))
+            seen, near = loaded.omni.see(*scan)
+            return raw_of(loaded.omni, near, seen, ids)
 
 
 @cache
@@ -234,19 +231,9 @@ def converted(omni: "Omni", *, has_text: bool) -> tuple[object, object]:
     first, rest = parts(omni)
     codes, structures = (torch.zeros(1, 24, side, side + 8, dtype=torch.uint8) for side in (64, 32))
     structures = structures[..., :36]
-    with torch.no_grad(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of the tracer: sizes are checked in Python, which a graph for any size leaves out
+    with torch.no_grad():
         ids = (torch.ones(1, 24, dtype=torch.int64),) if has_text else ()
-        return _graph_of(first, (codes, structures)), _graph_of(rest, (first(codes, structures), codes, structures, *ids))
-
-
-def _graph_of(module: "torch.nn.Module", example: "tuple[torch.Tensor, ...]") -> object:
-    from openvino.frontend import FrontEndManager
-    from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
-
-    reader = FrontEndManager().load_by_framework("pytorch")
-    decoder = TorchScriptPythonDecoder(module, example_input=example)  # named, so that it outlives the reading
-    return reader.convert(reader.load(decoder))
+        return graph_of(first, (codes, structures)), graph_of(rest, (first(codes, structures), codes, structures, *ids))
 
 
 def _pairs(*, has_text: bool) -> list[tuple[str, str]]:

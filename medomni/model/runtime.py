@@ -1,9 +1,14 @@
 """OpenVINO, which runs our networks on a CPU, kept from reporting its use over the network."""
 
 import sys
+import warnings
 from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
 from medomni.errors import MissingPart
+
+if TYPE_CHECKING:
+    import torch
 
 NEVER_SENT = ("openvino_telemetry",)
 """Packages that would report the use of OpenVINO over the network when it is imported: kept from being imported."""
@@ -35,3 +40,16 @@ def openvino() -> ModuleType:
     if found is None:
         raise MissingPart("OpenVINO does not load", remedy="pip install openvino", where="openvino")
     return found
+
+
+def graph_of(module: "torch.nn.Module", example: "tuple[torch.Tensor, ...]") -> Any:  # noqa: ANN401  (OpenVINO's model)
+    """OpenVINO's graph of a torch module, traced with an example."""
+    import torch
+    from openvino.frontend import FrontEndManager
+    from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
+
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of the tracer: sizes are checked in Python, which a graph for any size leaves out
+        decoder = TorchScriptPythonDecoder(module, example_input=example)  # named, so that it outlives the reading
+        reader = FrontEndManager().load_by_framework("pytorch")
+        return reader.convert(reader.load(decoder))

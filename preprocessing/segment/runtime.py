@@ -6,7 +6,6 @@ each bundle and kept in a cache folder by digest; from then on neither torch nor
 """
 
 import tempfile
-import warnings
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from jaxtyping import Float32, UInt8
 
-from medomni.model.runtime import import_openvino, openvino
+from medomni.model.runtime import graph_of, import_openvino, openvino
 from preprocessing.segment.monai_bundle import MonaiBundle
 
 if TYPE_CHECKING:
@@ -136,8 +135,6 @@ def _winner_in_turn(scores: "torch.Tensor") -> "torch.Tensor":
 def _convert(network: "torch.nn.Module") -> object:
     """OpenVINO's graph of a torch network, from image to winning channel, for images of any size."""
     import torch
-    from openvino.frontend import FrontEndManager
-    from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
 
     class Winner(torch.nn.Module):
         def __init__(self) -> None:
@@ -148,11 +145,7 @@ def _convert(network: "torch.nn.Module") -> object:
             scores: torch.Tensor = self.network(image)
             return scores.argmax(dim=1).to(torch.uint8)
 
-    with torch.no_grad(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of the tracer: MONAI checks shapes in Python, which a graph for any size leaves out
-        decoder = TorchScriptPythonDecoder(Winner().eval(), example_input=(torch.zeros(1, 1, 64, 64, 64),))
-        reader = FrontEndManager().load_by_framework("pytorch")
-        graph = reader.convert(reader.load(decoder))
+    graph = graph_of(Winner().eval(), (torch.zeros(1, 1, 64, 64, 64),))
     graph.reshape([1, 1, -1, -1, -1])
     return graph
 
