@@ -4,33 +4,41 @@
 
 Each step draws patients, a task, and what is given of each of them. Some steps are of texts alone, of more patients than have a
 sight. Now and then a modality is somebody else's: its gate shall close. Asked to label, the model follows the CT where there is
-one; asked to edit by voice, it follows what was said.
+one; asked to edit by voice, it follows what was said. How important a modality is, is learned from how much worse the
+answers of a patient are without it.
+
+At the end the gates alone learn on, on patients with a CT and a text: what they compare is known only then.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from adapters import told_texts
-from adapters.loop import Loop, Schedule, Told
+from adapters.loop import Loop, Schedule, Told, averaged
 from adapters.sights import Patient, Person, load_patient, together
-from medomni.model.config import OmniConfig
-from medomni.model.omni import Given, Omni
-from medomni.model.vision import Sight
+from medomni.model.config import MODALITIES, OmniConfig
+from medomni.model.fusion import FusionLayer
+from medomni.model.omni import Answer, Given, Omni
+from medomni.model.vision import Seen, Sight
 from medomni.model.words import TextWords
 
 TASKS_DRAWN = ("draft", "label", "label", "edit", "retrieve", "box")
 """Tasks as often as they are drawn."""
-STRANGER = 0.12
+STRANGER = 0.16
 """Share of modalities that are somebody else's."""
 DICTATED = 0.85
 """Share of texts alone that hold a dictation."""
 GIVEN = {"vision": 0.85, "history": 0.5, "dictation": 0.35}
 """Share of patients of whom each is given; modality dropout."""
-GUESS_WEIGHT, PAIRS_WEIGHT, GATES_WEIGHT = 0.5, 0.15, 0.1
+GUESS_WEIGHT, HEARD_WEIGHT, PAIRS_WEIGHT, GATES_WEIGHT, IMPORTANCE_WEIGHT = 0.5, 0.5, 0.15, 0.6, 0.1
+GATES_DECAY = 0.98
+"""Of the average of the weights while gates learn alone, which is soon done."""
+WEIGHED = 0.3
+"""Share of the steps in which it is tried how much each modality is missed."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +46,7 @@ class FusedRecipe(Schedule):
     """The settings of one training; the keys of ``recipes/fused.toml``.
 
     The bodies are others than those of the near network. The ``text_first`` first steps, and of the others the share
-    ``text_share``, are of texts alone.
+    ``text_share``, are of texts alone. After them the gates alone learn for ``gate_steps`` steps at the rate ``gate_rate``.
     """
 
     region: str
@@ -48,6 +56,8 @@ class FusedRecipe(Schedule):
     batch: int
     text_first: int
     text_share: float
+    gate_steps: int
+    gate_rate: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,8 +68,9 @@ class Turn:
         sight, text: what is given; None when nobody has it.
         has_sight, has_text: of whom it is given.
         is_strange_sight, is_strange_text: of whom it is somebody else's.
+        is_weighed: whether it is tried how much each modality is missed.
         target: labels that shall be answered.
-        seen: labels of the CT that is given.
+        seen, heard: labels of the CT and of the text that are given.
     """
 
     task: str
@@ -71,6 +82,8 @@ class Turn:
     is_strange_text: torch.Tensor
     target: torch.Tensor
     seen: torch.Tensor
+    heard: torch.Tensor
+    is_weighed: bool = False
 
 
 class Turns:
@@ -88,6 +101,11 @@ class Turns:
             rng = np.random.default_rng([self.recipe.seed, number])
             yield self.reading(rng) if number < self.recipe.text_first else self.turn(rng)
 
+    def looks_after(self, first: int) -> Iterator[Turn]:
+        """Turns with a CT, for the gates."""
+        for number in range(first, self.recipe.gate_steps):
+            yield self._looking(np.random.default_rng([self.recipe.seed, self.recipe.steps + number]))
+
     def turn(self, rng: np.random.Generator) -> Turn:
         """One turn."""
         return self.reading(rng) if rng.random() < self.recipe.text_share else self._looking(rng)
@@ -104,7 +122,7 @@ class Turns:
         nobody = torch.zeros(len(people), dtype=torch.bool)
         labels = torch.stack([person.labels for person in people])
         task = TASKS_DRAWN[int(rng.integers(len(TASKS_DRAWN)))]
-        return Turn(task, None, self._ids(texts), nobody, ~nobody, nobody, nobody, labels, labels)
+        return Turn(task, None, self._ids(texts), nobody, ~nobody, nobody, nobody, labels, labels, labels)
 
     def _looking(self, rng: np.random.Generator) -> Turn:
         """A turn in which most have a CT."""
@@ -136,6 +154,8 @@ class Turns:
             is_strange_text=torch.from_numpy(strange_text),
             target=torch.stack(target),
             seen=torch.stack([patient.labels for patient in seen]),
+            heard=torch.stack([patient.labels for patient in heard]),
+            is_weighed=bool(rng.random() < WEIGHED),
         )
 
     def _ids(self, texts: Sequence[tuple[list[str], str]]) -> torch.Tensor:
@@ -154,16 +174,19 @@ class FusedLearner(torch.nn.Module):
         omni.vision.near.requires_grad_(False)
 
     def losses(self, turn: Turn) -> dict[str, torch.Tensor]:
-        """Loss of the labels, of the CT's own guess, of matching pairs and of the gates."""
-        entropy = torch.nn.functional.binary_cross_entropy_with_logits
+        """Loss of the labels, of what CT and text say by themselves, of matching pairs, gates and importance."""
         if turn.sight is None:
-            return {"text": entropy(self.omni(Given(text=turn.text), turn.task).logits, turn.target)}
+            answer = self.omni(Given(text=turn.text), turn.task)
+            heard = HEARD_WEIGHT * _entropy(answer.claims["text"], turn.heard)
+            return {"text": _entropy(answer.logits, turn.target), "heard": heard}
         seen = self.omni.vision.far(turn.sight)
-        guess = GUESS_WEIGHT * entropy(seen.guess[turn.has_sight], turn.seen[turn.has_sight])
+        guess = GUESS_WEIGHT * _entropy(seen.guess[turn.has_sight], turn.seen[turn.has_sight])
         hidden = turn.has_sight[:, None]
-        blind = type(seen)(seen.tokens, seen.mask & hidden, seen.guess * hidden)
+        blind = Seen(seen.tokens, seen.mask & hidden, seen.guess * hidden)
         answer = self.omni(Given(blind, turn.text), turn.task)
-        found = {"labels": entropy(answer.logits, turn.target), "guess": guess}
+        found = {"labels": _entropy(answer.logits, turn.target), "guess": guess}
+        if turn.has_text.any():
+            found["heard"] = HEARD_WEIGHT * _entropy(answer.claims["text"][turn.has_text], turn.heard[turn.has_text])
         both = turn.has_sight & turn.has_text
         true = both & ~turn.is_strange_sight & ~turn.is_strange_text
         if turn.task == "retrieve":
@@ -174,7 +197,26 @@ class FusedLearner(torch.nn.Module):
             )
         if both.any():
             found["gates"] = GATES_WEIGHT * self._gates_loss(answer.fused.gates, turn, both)
+        if turn.is_weighed and true.any():
+            found["importance"] = IMPORTANCE_WEIGHT * self._importance_loss(blind, turn, answer, true)
         return found
+
+    def _importance_loss(self, seen: Seen, turn: Turn, answer: Answer, weighed: torch.Tensor) -> torch.Tensor:
+        """Each patient's importance shall be how much worse the answers get without each modality, in parts of the whole."""
+        with torch.no_grad():
+            alone = Seen(seen.tokens[weighed], seen.mask[weighed], seen.guess[weighed])
+            without = {
+                "vision": self.omni(Given(text=turn.text[weighed]), turn.task).logits,  # type: ignore[index]
+                "text": self.omni(Given(alone), turn.task).logits,
+            }
+            target = turn.target[weighed]
+            least = _entropy(answer.logits[weighed], target, reduction="none").mean(dim=1)
+            missed = {name: _entropy(logits, target, reduction="none").mean(dim=1) for name, logits in without.items()}
+            harm = {name: (value - least).clamp(min=0.0) for name, value in missed.items()}
+            total = sum(harm.values(), torch.zeros_like(least)).clamp(min=1e-6)
+        importance = answer.fused.importance[weighed].clamp(min=1e-6).log()
+        fit = sum((harm[name] / total * importance[:, MODALITIES.index(name)] for name in harm), torch.zeros_like(least))
+        return -(fit * total.clamp(max=1.0)).sum() / total.clamp(max=1.0).sum()
 
     @staticmethod
     def _gates_loss(gates: dict[tuple[str, str], torch.Tensor], turn: Turn, both: torch.Tensor) -> torch.Tensor:
@@ -185,6 +227,9 @@ class FusedLearner(torch.nn.Module):
             target = (~strange[other][both]).float()[:, None].expand(-1, gate.shape[1])
             losses.append(torch.nn.functional.binary_cross_entropy(gate[both], target))
         return torch.stack(losses).mean()
+
+
+_entropy = torch.nn.functional.binary_cross_entropy_with_logits
 
 
 def pairs_loss(one: torch.Tensor, other: torch.Tensor, warmth: torch.Tensor) -> torch.Tensor:
@@ -204,6 +249,19 @@ def learner_on(near: dict[str, torch.Tensor], config: OmniConfig) -> FusedLearne
 def train(learner: FusedLearner, turns: Turns, checkpoint: Path, told: Told) -> None:
     """Train to the end, or go on from the checkpoint."""
     Loop(learner, turns.recipe, checkpoint).run(turns.after, learner.losses, told)
+
+
+def train_gates(learner: FusedLearner, turns: Turns, trained: Path, checkpoint: Path, told: Told) -> None:
+    """Train the gates alone on top of the averaged weights of ``trained``, to the end or on from the checkpoint."""
+    learner.load_state_dict(averaged(trained))
+    learner.requires_grad_(False)
+    for layer in learner.omni.fusion.layers:
+        assert isinstance(layer, FusionLayer)  # noqa: S101  (a list of modules forgets what they are)
+        layer.gate.requires_grad_(True)
+        layer.pair.requires_grad_(True)
+    ours = turns.recipe
+    schedule = replace(ours, steps=ours.gate_steps, learning_rate=ours.gate_rate, average_decay=GATES_DECAY)
+    Loop(learner, schedule, checkpoint).run(turns.looks_after, learner.losses, told)
 
 
 def patients_of(sights: Sequence[Path]) -> list[Patient]:

@@ -6,6 +6,7 @@ Takes only a ``RunRecord``, which holds no identifier and no word of the patient
 import os
 import re
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -56,6 +57,31 @@ def log_draft(run: RunRecord, tracking_uri: str) -> str:
             remedy="check MEDOMNI_TRACKING_URI; the draft itself is complete",
         ) from error
     return run_id
+
+
+def recent_runs(tracking_uri: str, most: int) -> list[dict[str, str | float]]:
+    """Return the newest runs of all experiments, a row each: name, experiment, state, when, cost; none where nothing was logged.
+
+    Raises:
+        MissingPart: the tracking store does not answer.
+    """
+    try:
+        client = _client(tracking_uri)
+        experiments = {one.experiment_id: one.name for one in client.search_experiments()}
+        runs = client.search_runs(list(experiments), max_results=most, order_by=["attributes.start_time DESC"])
+    except Exception as error:
+        raise MissingPart("MLflow does not answer", found=type(error).__name__, remedy="check MEDOMNI_TRACKING_URI") from error
+    return [
+        {
+            "run": run.info.run_name or run.info.run_id[:12],
+            "experiment": experiments[run.info.experiment_id],
+            "state": run.info.status,
+            "started": datetime.fromtimestamp(run.info.start_time / 1000, UTC).strftime("%Y-%m-%d %H:%M"),
+            "CPU-seconds": run.data.metrics.get("total.cpu_seconds", 0.0),
+            "peak MiB": run.data.metrics.get("total.peak_mib", 0.0),
+        }
+        for run in runs
+    ]
 
 
 def params(run: RunRecord) -> Mapping[str, str]:

@@ -92,7 +92,7 @@ def score_case(task: tuple[int, str]) -> dict:
     found = true_segmentation(case) if segmenter == TRUTH else stages.segmenter.segment(case.volume, lambda _: None)
     regions = stages.measure(case.volume, found)
     coverage, _ = stages.scope(case.volume, found, regions)
-    findings = stages.detect(case.volume, found, regions, coverage).findings
+    findings = stages.detect(case.volume, found, regions, coverage, lambda _: None).findings
     truth = {fact.kind for fact in case.facts}
     truth |= {label for label, kinds in KINDS_OF.items() if truth.intersection(kinds)}
     voxel_ml = float(case.volume.grid.voxel_volumes_ml[0])

@@ -8,8 +8,8 @@ once; ``--work`` keeps that. Then, from the same files:
 - *labels*: macro-F1 of the 18 labels, yes from the threshold in ``answers.json`` on, given CT, history, dictation and all
   mixtures of them (histories and dictations by turns English and Chinese), and what constant and strange answers score;
 - *swapped*: the same answers when each patient gets the CT of the next;
-- *drafts*: what the labeler reads in the English draft made of detectors and model, from "possible" on; with the CT of the next
-  patient; with the history of the next; with the history in Chinese;
+- *drafts*: what the labeler reads in the English draft made of detectors and model, from "possible" on; with the dictation too;
+  with the CT of the next patient; with the history of the next; with the history in Chinese;
 - *boxes*: lesions of the 18 labels under boxes, likeliest first (IoU 0.3): the model's, and those of the draft's findings;
 - *gates*, *importance*, *retrieval*: what the fusion does with a strange modality, without its most important one, and how often
   a CT finds its own dictation among 25.
@@ -26,6 +26,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -33,6 +34,9 @@ from evaluation.metrics.calibration import calibration_error
 from evaluation.metrics.froc import sensitivity_at
 from evaluation.metrics.labels import score_labels
 from evaluation.scorecard import all_hold, as_line, at_least, at_most, row
+
+if TYPE_CHECKING:
+    from medomni.types.dictation import Told
 
 F1_BAR, TEXT_BAR, ECE_BAR, FALL_BAR, BOXES_BAR = 0.90, 0.88, 0.05, 0.5, 0.80
 COMBINATIONS = ("v", "h", "d", "vh", "vd", "hd", "vhd")
@@ -212,25 +216,28 @@ def label_rows(bench: Bench, is_each: bool) -> list[dict]:
     return rows
 
 
-def drafted(bench: Bench, whose_ct: Callable[[int], int], history: Callable[[int], str]):  # noqa: ANN201
-    """Merged findings and English draft of each patient."""
+def drafted(bench: Bench, whose_ct: Callable[[int], int], told_of: Callable[[int], "Told"]):  # noqa: ANN201
+    """Findings and English draft of each patient, made of a CT and of what is told."""
     from app import judged
     from medomni.reporting.compose import compose
+    from medomni.reporting.dictated import heed
     from medomni.reporting.merge import merge
     from medomni.types.context import PatientContext
     from medomni.types.study import Acquisition
+    from preprocessing import dictation
 
     for number in range(len(bench.cases)):
         case = bench.cases[whose_ct(number)]
-        told = judged.judged_of(case.info)
-        findings = merge(told.findings, told.coverage, opinion(bench, case, told.grid, history(number))).findings
+        seen, told = judged.judged_of(case.info), told_of(number)
+        merged = merge(seen.findings, seen.coverage, opinion(bench, case, seen.grid, told)).findings
+        findings = heed(merged, dictation.read(told.dictation)).findings
         draft = compose(
-            PatientContext(), Acquisition(), told.grid, told.coverage, (), findings, prior=None, notices=(), language="en"
+            PatientContext(), Acquisition(), seen.grid, seen.coverage, (), findings, prior=None, notices=(), language="en"
         )
         yield findings, draft
 
 
-def opinion(bench: Bench, case: Case, grid, history: str):  # noqa: ANN001, ANN201
+def opinion(bench: Bench, case: Case, grid, told: "Told"):  # noqa: ANN001, ANN201
     """What the stage of a draft would think of a case; the network has looked at its CT already."""
     import torch
 
@@ -239,7 +246,7 @@ def opinion(bench: Bench, case: Case, grid, history: str):  # noqa: ANN001, ANN2
     from preprocessing.look import opinion_of
 
     model = bench.model
-    text = model.words.joined([[("history", history)]]) if history else None
+    text = model.words.joined([told.texts]) if told.texts else None
     with torch.inference_mode():
         raw = raw_of(model.omni, case.near, case.seen, text)
     return opinion_of(raw, model.answers, load_scan(case.file).focused(), grid, model.digest)
@@ -261,25 +268,36 @@ def draft_rows(bench: Bench, is_each: bool) -> list[dict]:
     """What the drafts say, and what of it follows the CT and the history."""
     from app import judged
     from medomni.reporting.merge import CLAIMED
+    from medomni.types.dictation import Told
 
     count = len(bench.cases)
-    own = list(drafted(bench, lambda number: number, lambda number: bench.cases[number].history))
+
+    def history(number: int) -> "Told":
+        return Told(history=bench.cases[number].history)
+
+    def both(number: int) -> "Told":
+        return Told(history=bench.cases[number].history, dictation=bench.cases[number].dictation)
+
+    own = list(drafted(bench, lambda number: number, history))
     score = score_labels(zip(bench.truth, (read(draft) for _, draft in own), strict=True))
     alone = [judged.judged_of(case.info).findings for case in bench.cases]
     by_rule = score_labels(
         (truth, {finding.label for finding in found if finding.presence in CLAIMED})
         for truth, found in zip(bench.truth, alone, strict=True)
     )
-    strange = drafted(bench, lambda number: (number + 1) % count, lambda number: bench.cases[number].history)
+    dictated = drafted(bench, lambda number: number, both)
+    heard = score_labels(zip(bench.truth, (read(draft) for _, draft in dictated), strict=True))
+    strange = drafted(bench, lambda number: (number + 1) % count, history)
     fallen = score_labels(zip(bench.truth, (read(draft) for _, draft in strange), strict=True)).macro_f1
-    other = drafted(bench, lambda number: number, lambda number: bench.cases[(number + 1) % count].history)
-    chinese = drafted(bench, lambda number: number, lambda number: bench.cases[number].chinese)
-    english = drafted(bench, lambda number: number, lambda number: bench.cases[number].info["history"]["en"])
+    other = drafted(bench, lambda number: number, lambda number: history((number + 1) % count))
+    chinese = drafted(bench, lambda number: number, lambda number: Told(history=bench.cases[number].chinese))
+    english = drafted(bench, lambda number: number, lambda number: Told(history=bench.cases[number].info["history"]["en"]))
     state = lambda findings: {(f.id, f.presence in CLAIMED) for f in findings}  # noqa: E731
     with_other = np.mean([state(one) != state(two) for (one, _), (two, _) in zip(own, other, strict=True)])
     by_language = np.mean([state(one) == state(two) for (one, _), (two, _) in zip(english, chinese, strict=True)])
     return [
         row("macro-F1 of the detectors alone", by_rule.macro_f1),
+        at_least("macro-F1 of what the labeler reads in the drafts (CT + history + dictation)", heard.macro_f1, TEXT_BAR),
         at_least("macro-F1 of what the labeler reads in the drafts (CT + history)", score.macro_f1, TEXT_BAR),
         at_least("its fall with the next patient's CT", score.macro_f1 - fallen, FALL_BAR),
         row("share of drafts that claim other findings with the next patient's history", float(with_other)),
@@ -292,11 +310,12 @@ def box_rows(bench: Bench) -> list[dict]:
     """Lesions under the boxes of the model alone, and under those of the merged findings."""
     from app import judged
     from medomni.reporting.merge import CLAIMED, merge
+    from medomni.types.dictation import Told
 
     thoughts, claims = [], []
     for case in bench.cases:
         told = judged.judged_of(case.info)
-        thought = opinion(bench, case, told.grid, "")
+        thought = opinion(bench, case, told.grid, Told())
         thoughts.append([(one.label, one.probability, place) for one in thought.labels for place in one.evidence])
         merged = merge(told.findings, told.coverage, thought).findings
         claims.append([(f.label, f.probability or 0.0, place) for f in merged if f.presence in CLAIMED for place in f.evidence])
@@ -347,7 +366,8 @@ def fusion_rows(bench: Bench) -> list[dict]:
     with_all, _ = bench.answers("vd", kept=1.0)
     change = abs(_macro(bench, logits) - _macro(bench, with_all))
     rows.append(at_most("change of macro-F1 when all pairs attend", change, 0.01))
-    rows.append(at_least("share of tasks in which the most important modality is missed most", _important(bench), 0.8))
+    title = "share of tasks, given a dictation or a history, in which the most important modality is missed most"
+    rows.append(at_least(title, _important(bench), 0.8))
     starts = range(0, len(bench.cases) - AMONG + 1, AMONG)
     if starts:
         found = float(np.mean([_own_first(clean[start : start + AMONG]) for start in starts]))
@@ -359,10 +379,10 @@ def _important(bench: Bench) -> float:
     from medomni.model.config import MODALITIES, TASKS
 
     right = []
-    for task in TASKS:
-        _, answers = bench.answers("vd", task)
+    for task, told in ((task, told) for task in TASKS for told in "dh"):
+        _, answers = bench.answers(f"v{told}", task)
         importance = np.mean([one.fused.importance[0].numpy() for one in answers], axis=0)
-        without = {"vision": _macro(bench, bench.answers("d", task)[0]), "text": _macro(bench, bench.answers("v", task)[0])}
+        without = {"vision": _macro(bench, bench.answers(told, task)[0]), "text": _macro(bench, bench.answers("v", task)[0])}
         right.append(MODALITIES[int(importance.argmax())] == min(without, key=lambda name: without[name]))
     return float(np.mean(right))
 

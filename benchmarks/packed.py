@@ -27,7 +27,7 @@ from pathlib import Path
 from medomni.model.omni_runtime import open_runtime
 start = time.process_time()
 scan = np.load(sys.argv[2])
-raw = open_runtime(Path(sys.argv[1]), 1).run(scan["codes"], scan["structures"], sys.argv[3])
+raw = open_runtime(Path(sys.argv[1]), 1).run(scan["codes"], scan["structures"], [("history", sys.argv[3])])
 spent = time.process_time() - start
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 print(json.dumps({"whole": raw.whole.tolist(), "seconds": spent, "peak": peak}))
@@ -48,7 +48,7 @@ def main() -> int:
 
     case = make_case(given.seed, draw_findings(given.seed))
     scan = to_scan(case.volume, true_segmentation(case)).focused()
-    by_torch = omni_runtime.InTorch(SHIPPED, 1).run(scan.codes, scan.structures, HISTORY)
+    by_torch = omni_runtime.InTorch(SHIPPED, 1).run(scan.codes, scan.structures, [("history", HISTORY)])
     with tempfile.TemporaryDirectory() as scratch:
         packed, file = Path(scratch) / f"omni{omni_runtime.PACKED}", Path(scratch) / "scan.npz"
         omni_runtime.pack(SHIPPED, packed)

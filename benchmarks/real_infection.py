@@ -92,7 +92,7 @@ def measure_series(table: Path, segmenter: "Segmenter") -> Marked:
     segmentation = segmenter.segment(volume, lambda share: None)
     regions = measure(volume, segmentation)
     coverage, _ = scope(volume, segmentation, regions)
-    detection = detect(volume, segmentation, regions, coverage)
+    detection = detect(volume, segmentation, regions, coverage, lambda _: None)
     opacity = detection.lesions.mask("lung_opacity", "consolidation")
     slice_ml = opacity.sum(axis=(1, 2)) * volume.grid.voxel_volumes_ml
     mark = dict(zip(labels["sop_instance_uids"], labels["slice_infection"], strict=True))

@@ -17,7 +17,7 @@ _LONGEST_WORD = 64
 
 def configure(level: str) -> None:
     """Send MedOmni's events from ``level`` up to stderr, and nobody else's."""
-    logging.lastResort = None
+    logging.lastResort = logging.NullHandler()
     logging.captureWarnings(capture=True)
     warnings.simplefilter("ignore")
     root = logging.getLogger()

@@ -1,7 +1,7 @@
 r"""The way of one study, from a folder to a reviewed draft; every stage is one function over frozen values.
 
     source -> Study -> Volume -> Segmentation -> Regions, Coverage -> Findings --> Findings of both -> Draft -> Report
-                                            \-> Opinion of the omni model ------/
+                                            \-> Opinion of the omni model ------/       Dictation --/
 
 The stages that touch files, pixels and text are handed in (``app/wiring.py`` chooses them); wording and review are the
 core's own. This module knows nothing about DICOM, MONAI or the command line.
@@ -20,11 +20,13 @@ import numpy as np
 from medomni import __version__
 from medomni.errors import MissingPart
 from medomni.reporting.compose import compose
+from medomni.reporting.dictated import heed
 from medomni.reporting.merge import HEARD_IN, merge
 from medomni.reporting.review import review
 from medomni.reporting.rewording import Rewording, reword
 from medomni.reporting.statement import Statement
 from medomni.types.context import PatientContext
+from medomni.types.dictation import Dictation, Told
 from medomni.types.finding import Finding
 from medomni.types.notice import Notice
 from medomni.types.opinion import Opinion
@@ -99,21 +101,28 @@ class Stages:
     read: Callable[[Path], Study]
     assemble: Callable[[Study, Progress], Volume]
     understand: Callable[[str, Study], PatientContext]
+    listen: Callable[[str, Study], Dictation]
     segmenter: Segmenter
     measure: Callable[[Volume, Segmentation], tuple[Region, ...]]
     scope: Callable[[Volume, Segmentation, tuple[Region, ...]], tuple[Coverage, tuple[Notice, ...]]]
-    detect: Callable[[Volume, Segmentation, tuple[Region, ...], Coverage], Detection]
-    look: Callable[[Volume, Segmentation, str], Opinion]
+    detect: Callable[[Volume, Segmentation, tuple[Region, ...], Coverage, Progress], Detection]
+    look: Callable[[Volume, Segmentation, Told], Opinion]
     compare: Callable[[Path, Study], tuple[Prior | None, tuple[Notice, ...]]]
     drafter: Drafter | None = None
 
 
 @dataclass(frozen=True)
 class Request:
-    """What a person asks for: a source, and what is known besides the images."""
+    """What a person asks for: a source, and what is known besides the images.
+
+    Attributes:
+        is_heard: whether a machine wrote the dictation down from sound.
+    """
 
     source: Path
     history: str = ""
+    dictation: str = ""
+    is_heard: bool = False
     prior: Path | None = None
     language: str = "en"
 
@@ -149,6 +158,7 @@ def draft_report(request: Request, stages: Stages, watch: Watch) -> Drafted:
     with watch.stage("read"):
         study = stages.read(request.source)
         context = stages.understand(request.history, study)
+        dictation = stages.listen(request.dictation, study).model_copy(update={"is_heard": request.is_heard})
         prior, prior_notices = stages.compare(request.prior, study) if request.prior else (None, ())
     with watch.stage("assemble") as progress:
         volume = stages.assemble(study, progress)
@@ -157,26 +167,28 @@ def draft_report(request: Request, stages: Stages, watch: Watch) -> Drafted:
     with watch.stage("measure"):
         regions = stages.measure(volume, segmentation)
         coverage, scope_notices = stages.scope(volume, segmentation, regions)
-    with watch.stage("detect"):
-        detection = stages.detect(volume, segmentation, regions, coverage)
+    with watch.stage("detect") as progress:
+        detection = stages.detect(volume, segmentation, regions, coverage, progress)
     with watch.stage("look"):
         is_heard = coverage.region in HEARD_IN
-        opinion, look_notices = _opinion(stages, volume, segmentation, request.history) if is_heard else (None, ())
+        told = Told(history=request.history, dictation=request.dictation)
+        opinion, look_notices = _opinion(stages, volume, segmentation, told) if is_heard else (None, ())
         merged = merge(detection.findings, coverage, opinion)
+        heeded = heed(merged.findings, dictation)
     with watch.stage("compose"):
         notices = study.notices + prior_notices + segmentation.notices + scope_notices + detection.notices
-        notices += look_notices + merged.notices
+        notices += look_notices + merged.notices + heeded.notices
         draft = compose(
             context=context,
             acquisition=study.acquisition,
             grid=volume.grid,
             coverage=coverage,
             regions=regions,
-            findings=merged.findings,
+            findings=heeded.findings,
             prior=prior,
             notices=notices,
             language=request.language,
-        )
+        ).model_copy(update={"dictation": dictation})
     with watch.stage("word"):
         shown = Shown(volume, segmentation, request.history)
         draft, rewording = _worded(draft, shown, stages.drafter)
@@ -188,12 +200,10 @@ def draft_report(request: Request, stages: Stages, watch: Watch) -> Drafted:
     return Drafted(study, volume, segmentation, detection.lesions, regions, report, rewording, opinion)
 
 
-def _opinion(
-    stages: Stages, volume: Volume, segmentation: Segmentation, history: str
-) -> tuple[Opinion | None, tuple[Notice, ...]]:
+def _opinion(stages: Stages, volume: Volume, segmentation: Segmentation, told: Told) -> tuple[Opinion | None, tuple[Notice, ...]]:
     """What the omni model thinks; nothing, with a warning, where its weights are not to be had."""
     try:
-        return stages.look(volume, segmentation, history), ()
+        return stages.look(volume, segmentation, told), ()
     except MissingPart:
         return None, (Notice(code="model_not_available"),)
 

@@ -14,8 +14,8 @@ from medomni.errors import BadSettings
 from medomni.types.codes import Value
 
 PREFIX: Final = "MEDOMNI_"
-TEST_ONLY: Final = ("MEDOMNI_DATA",)
-"""Variables that only the test suite reads."""
+TEST_ONLY: Final = ("MEDOMNI_DATA", "MEDOMNI_KILL_AT")
+"""Variables that are for the test suite alone: where it finds real CT, and where a process ends as in a power cut."""
 
 
 def _cores() -> int:
@@ -52,6 +52,39 @@ class Settings(Value):
     model: Path | None = Field(
         default=None, description="Omni model in place of the one that ships: its folder, or a packed one (medomni weights pack)."
     )
+    speech: Literal["tiny", "base"] = Field(
+        default="tiny",
+        description="Speech recogniser, pulled before: tiny (weights speech), or base (weights speech-base).",
+    )
+    database_url: SecretStr = Field(
+        description="Database of studies, reports and audit: a sqlite:/// path or postgresql+pg8000://...; may hold a password."
+    )
+    person: str = Field(
+        default="",
+        max_length=255,
+        description="Name that stands under reports signed on this machine alone; without one, who signs writes it.",
+    )
+    queue: int = Field(default=16, ge=1, le=1000, description="Drafts that may wait or be under way; more are turned away.")
+    upload_mib: int = Field(default=2048, ge=1, le=1 << 20, description="MiB that one upload may have.")
+    oidc_issuer: str = Field(
+        default="",
+        max_length=1024,
+        pattern=r"^(https?://[^\s]+)?$",
+        description="Address of the OpenID provider that people sign in with; without one, only this machine may connect.",
+    )
+    oidc_client: str = Field(default="", max_length=255, description="Client id of MedOmni at that provider.")
+    oidc_secret: SecretStr = Field(default=SecretStr(""), description="Client secret of MedOmni at that provider.")
+    oidc_role_claim: str = Field(
+        default="roles",
+        max_length=255,
+        description="Claim with a person's role: radiologist, resident, integration, ml, admin.",
+    )
+    public_url: str = Field(
+        default="",
+        max_length=1024,
+        pattern=r"^(https?://[^\s/]+)?$",
+        description="Address that browsers reach the server at, for example https://reports.hospital.example.",
+    )
     drafter_url: str = Field(
         default="",
         max_length=2048,
@@ -80,7 +113,8 @@ def load(environment: Mapping[str, str]) -> Settings:
     home = Path(stated.get("home") or _default_home(environment)).expanduser()
     if not home.is_absolute():
         raise BadSettings("the folder is not absolute", remedy="give a path that starts at /", where="MEDOMNI_HOME")
-    values = {"tracking_uri": f"sqlite:///{home / 'mlflow.db'}"} | stated | {"home": home}
+    own = {"tracking_uri": f"sqlite:///{home / 'mlflow.db'}", "database_url": f"sqlite:///{home / 'medomni.db'}"}
+    values = own | stated | {"home": home}
     try:
         return Settings.model_validate(values)
     except ValidationError as error:

@@ -47,7 +47,7 @@ def understand(history: str, study: Study) -> PatientContext:
         stated_sex=_stated_sex(clauses),
         language=_language(folded.plain),
         facts=_merged([fact for clause in clauses for fact in _facts(clause, folded)]),
-        history_sha256="" if is_blank else _digest(history, study),
+        history_sha256="" if is_blank else keyed_digest(history, study),
         history_characters=0 if is_blank else len(history),
         has_instructions=bool(instructions),
     )
@@ -58,9 +58,9 @@ def _whole(age_years: float | None) -> float | None:
     return float(int(age_years)) if age_years is not None and age_years >= 2 else age_years
 
 
-def _digest(history: str, study: Study) -> str:
-    """sha256 of the history, keyed by the study's UID: without it a short text could be guessed from its digest."""
-    keyed = f"{study.identity.study_instance_uid}\0{history}"
+def keyed_digest(text: str, study: Study) -> str:
+    """sha256 of a text, keyed by the study's UID: without it a short text could be guessed from its digest."""
+    keyed = f"{study.identity.study_instance_uid}\0{text}"
     return hashlib.sha256(keyed.encode("utf-8", "surrogatepass")).hexdigest()
 
 

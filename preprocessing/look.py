@@ -1,6 +1,6 @@
-"""Volume + Segmentation + history -> Opinion: the trained omni model looks at a study.
+"""Volume + Segmentation + what is told -> Opinion: the trained omni model looks at a study.
 
-A CT without a history builds no text encoder. Where the model sees a label is told in patient space: box, slice, structure, side.
+A CT without a word builds no text encoder. Where the model sees a label is told in patient space: box, slice, structure, side.
 """
 
 from collections.abc import Mapping
@@ -17,6 +17,7 @@ from medomni.model.config import LABELS
 from medomni.model.omni_folder import SHIPPED, Answering
 from medomni.model.omni_runtime import Raw, Runtime, open_runtime
 from medomni.model.scan import CELL, CELL_MM, GRID_MM, STRUCTURES, Scan
+from medomni.types.dictation import Told
 from medomni.types.finding import Evidence, Laterality
 from medomni.types.opinion import LabelOpinion, Opinion, logistic
 from medomni.types.segmentation import Segmentation
@@ -54,14 +55,14 @@ class OmniLook:
         """A digest of the model."""
         return self.runtime.digest
 
-    def __call__(self, volume: Volume, segmentation: Segmentation, history: str) -> Opinion:
+    def __call__(self, volume: Volume, segmentation: Segmentation, told: Told) -> Opinion:
         """Return what the model thinks.
 
         Raises:
             MissingPart: the weights are not there.
         """
         scan = to_scan(volume, segmentation).focused()
-        raw = self.runtime.run(scan.codes, scan.structures, history)
+        raw = self.runtime.run(scan.codes, scan.structures, told.texts)
         return opinion_of(raw, self.runtime.answers, scan, volume.grid, self.runtime.digest)
 
 

@@ -121,7 +121,7 @@ def write_nifti(array: NDArray[np.generic], grid: Grid, path: Path) -> None:
     kind = {np.dtype(name): code for code, name in _TYPES.items()}[array.dtype]
     affine = np.diag([-1.0, -1.0, 1.0, 1.0]) @ grid.affine
     body = _packed_header(array, affine, kind) + b"\0" * 4 + np.ascontiguousarray(array).tobytes()
-    data = gzip.compress(body, compresslevel=4, mtime=0) if path.name.endswith(".gz") else body
+    data = gzip.compress(body, compresslevel=1, mtime=0) if path.name.endswith(".gz") else body
     partial = path.with_name(path.name + ".part")
     partial.write_bytes(data)
     partial.replace(path)

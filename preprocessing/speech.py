@@ -16,6 +16,8 @@ from medomni.errors import BadInput
 from medomni.safety.bounded import open_regular
 
 WORKING_FORMATS = "record WAV: PCM of 8 to 32 bits or float, 8 to 48 kHz, mono or stereo, at most 10 minutes"
+SUFFIXES = (".wav", ".wave", ".mp3", ".m4a", ".mp4", ".ogg", ".opus", ".flac", ".webm", ".aac")
+"""Endings of recordings, those that cannot be read among them: they are refused by what they are."""
 LONGEST_SECONDS = 600
 SAMPLE_RATES_HZ = (8_000, 48_000)
 LARGEST_SAMPLE = 16.0

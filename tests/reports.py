@@ -126,7 +126,7 @@ def report(language="en", **changes):
 def sections(language="en"):
     """All six sections, one sentence of them without a receipt."""
     words = WORDS[language]
-    headings = dict(zip(SectionName, words["headings"], strict=True))
+    headings = dict(zip(SectionName, words["headings"], strict=False))
     box = ((-90.0, -20.0, -250.0), (-30.0, 60.0, -190.0))
     opacity = Receipt(
         kind=ReceiptKind.MEASURED,
@@ -171,7 +171,7 @@ def sections(language="en"):
             )
         ),
     }
-    return {key: Section(heading=headings[key], sentences=lines[key]) for key in SectionName}
+    return {key: Section(heading=headings[key], sentences=lines[key]) for key in lines}
 
 
 def hostile_report(language="en"):

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Protocol, cast
 
 from medomni.errors import BadInput, MissingPart
+from medomni.export.whose import Whose, whose
 from medomni.plugins import Group, load, names
 from medomni.types.report import Report
 from medomni.types.study import Study
@@ -20,10 +21,12 @@ class ExportOptions:
     Attributes:
         recorded: the moment of the export, with a time zone; None leaves it out.
         patient_system: URI of the hospital's patient numbers, "" when it is not known.
+        is_identified: whether a page, text or PDF names the patient of the study; FHIR always does, as far as it may.
     """
 
     recorded: datetime | None = None
     patient_system: str = ""
+    is_identified: bool = False
 
 
 class Exporter(Protocol):
@@ -54,17 +57,28 @@ def export(format_name: str, report: Report, study: Study | None = None, options
 
 
 def html(report: Report, study: Study | None, options: ExportOptions) -> bytes:
-    """Return the report as one HTML page; the study is not used, so no identifier can reach the page."""
+    """Return the report as one HTML page, which names the patient only where that is asked for."""
     from medomni.export.html import to_html
 
-    return to_html(report).encode()
+    return to_html(report, whose=_whose(report, study, options)).encode()
 
 
 def text(report: Report, study: Study | None, options: ExportOptions) -> bytes:
-    """Return the report as plain text; the study is not used."""
+    """Return the report as plain text, which names the patient only where that is asked for."""
     from medomni.export.text import to_text
 
-    return to_text(report).encode()
+    return to_text(report, _whose(report, study, options)).encode()
+
+
+def pdf(report: Report, study: Study | None, options: ExportOptions) -> bytes:
+    """Return the report as PDF pages of A4, which name the patient, each of them, only where that is asked for."""
+    from medomni.export.pdf import to_pdf
+
+    return to_pdf(report, _whose(report, study, options))
+
+
+def _whose(report: Report, study: Study | None, options: ExportOptions) -> Whose:
+    return whose(study, report.language) if options.is_identified else ()
 
 
 def fhir_r4(report: Report, study: Study | None, options: ExportOptions) -> bytes:

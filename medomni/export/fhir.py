@@ -1,10 +1,11 @@
 """A report as a FHIR R4 (4.0.1) transaction Bundle that a hospital's server can take, twice without doubling it.
 
-    Report, Study -> Patient, Device, ImagingStudy, Observations, DiagnosticReport, Provenance
+    Report, Study -> Patient, Practitioner, Device, ImagingStudy, Observations, DiagnosticReport, Provenance
 
-The report leaves as ``preliminary``, never as ``final``: only a person signs. Patient, Device and ImagingStudy are created
-only where missing, and a Patient only where it is known whose number the header states; the draft's own resources replace
-an earlier draft of the same images, never anything signed.
+A draft leaves as ``preliminary``, never as ``final``: only a person signs, and what a person signed leaves in the state that
+the signature gave. Patient, Practitioner, Device and ImagingStudy are created only where missing, and a Patient only where it
+is known whose number the header states. A draft's own resources replace an earlier draft of the same images, never anything
+signed; a signed version replaces the draft and the versions before it.
 ``fhir.resources`` validates the result; ``medomni.export.fhir_check`` checks the rest.
 """
 
@@ -15,11 +16,12 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from medomni.export.fhir_case import FhirCase, FhirOptions, code, entry, require_exportable
-from medomni.export.fhir_ids import URI_SYSTEM, Token, address, content_uuid, search, uuid_token
+from medomni.export.fhir_ids import Token, address, search
 from medomni.export.fhir_observation import observation_entries, observation_roles
+from medomni.export.fhir_provenance import provenance_entry
+from medomni.export.fhir_signer import practitioner_entries
 from medomni.export.fhir_study import device_entry, imaging_study_entry, patient_entry
 from medomni.export.fhir_values import (
-    DATA_ABSENT_REASON,
     JsonObject,
     compact,
     concept,
@@ -30,7 +32,8 @@ from medomni.export.fhir_values import (
 )
 from medomni.export.html import to_html
 from medomni.export.narrative import to_narrative
-from medomni.export.words import clean, say
+from medomni.export.words import say
+from medomni.reporting.cleaned import clean
 from medomni.types.codes import Code
 from medomni.types.report import Report, SectionName
 from medomni.types.study import Contrast, Study
@@ -48,6 +51,7 @@ def to_fhir_json(report: Report, study: Study | None, options: FhirOptions = DEF
 
     Raises:
         UnsafeDraft: the draft contradicts itself or claims a signature it does not hold.
+        BadInput: a signature states no time zone.
     """
     members = _bundle(FhirCase(report, study, options))
     _validated(members)
@@ -59,6 +63,7 @@ def to_bundle(report: Report, study: Study | None, options: FhirOptions = DEFAUL
 
     Raises:
         UnsafeDraft: the draft contradicts itself or claims a signature it does not hold.
+        BadInput: a signature states no time zone.
     """
     return _validated(_bundle(FhirCase(report, study, options)))
 
@@ -75,7 +80,7 @@ def _bundle(case: FhirCase) -> JsonObject:
     return compact(
         {
             "resourceType": "Bundle",
-            "meta": case.meta(),
+            "meta": case.meta(*case.asserted),
             "identifier": identifier(case.token("bundle")),
             "type": "transaction",
             "timestamp": instant(case.options.recorded) if case.options.recorded else "",
@@ -87,12 +92,13 @@ def _bundle(case: FhirCase) -> JsonObject:
 def _entries(case: FhirCase) -> Iterator[JsonObject]:
     if case.study and case.patient_token:
         yield patient_entry(case, case.study, case.patient_token)
+    yield from practitioner_entries(case)
     yield device_entry(case)
     if case.study:
         yield imaging_study_entry(case, case.study)
     yield from observation_entries(case)
     yield _report_entry(case)
-    yield _provenance_entry(case)
+    yield provenance_entry(case)
 
 
 def _report_entry(case: FhirCase) -> JsonObject:
@@ -103,7 +109,7 @@ def _report_entry(case: FhirCase) -> JsonObject:
     resource = compact(
         {
             "resourceType": "DiagnosticReport",
-            "meta": case.meta(),
+            "meta": case.meta(*case.asserted),
             "language": report.language,
             "text": {"status": "generated", "div": to_narrative(report)},
             "identifier": case.uuid_identifier("report"),
@@ -113,14 +119,15 @@ def _report_entry(case: FhirCase) -> JsonObject:
             "code": case.concept(_exam_words(report), [_exam_code(report)]),
             "subject": case.subject(),
             "effectiveDateTime": case.effective,
-            "issued": instant(case.options.recorded) if case.options.recorded else "",
+            "issued": case.issued,
+            "resultsInterpreter": [case.signer(name) for name in case.signers],
             "result": [{"reference": address(case.uuid(role)), "type": "Observation"} for role in observation_roles(report)],
             "imagingStudy": case.imaging(),
             "conclusion": _conclusion(report),
-            "presentedForm": [_attachment(to_html(report).encode(), "text/html", report)],
+            "presentedForm": list(_forms(case)),
         }
     )
-    url = f"DiagnosticReport?{search('identifier', case.token('report'))}&status=preliminary"
+    url = f"DiagnosticReport?{search('identifier', case.token('report'))}&status={','.join(case.replaced)}"
     return entry(case.uuid("report"), resource, "PUT", url)
 
 
@@ -144,6 +151,15 @@ def _conclusion(report: Report) -> str:
     return "\n".join(f"{number}. {clean(sentence.text)}" for number, sentence in enumerate(sentences, start=1))
 
 
+def _forms(case: FhirCase) -> Iterator[JsonObject]:
+    """Yield the report as people read it: the page, and a signed one on paper as well."""
+    yield _attachment(to_html(case.report).encode(), "text/html", case.report)
+    if case.is_signed:
+        from medomni.export.pdf import to_pdf  # a draft never needs it
+
+        yield _attachment(to_pdf(case.report), "application/pdf", case.report)
+
+
 def _attachment(content: bytes, content_type: str, report: Report) -> JsonObject:
     """Return an attachment; size and hash are those of the bytes before base64 (R4 Attachment)."""
     digest = hashlib.sha1(content, usedforsecurity=False).digest()
@@ -155,49 +171,3 @@ def _attachment(content: bytes, content_type: str, report: Report) -> JsonObject
         "hash": base64.b64encode(digest).decode(),
         "title": say("title", report.language),
     }
-
-
-def _provenance_entry(case: FhirCase) -> JsonObject:
-    report, recorded = case.report, case.options.recorded
-    moment = instant(recorded) if recorded else ""
-    content = hashlib.sha256(report.model_dump_json().encode()).hexdigest()
-    token = uuid_token(content_uuid(case.uuid("provenance"), content))
-    create, assembler = hl7("v3-DataOperation", "CREATE", "create"), hl7("provenance-participant-type", "assembler", "Assembler")
-    unknown: object = {"extension": [{"url": DATA_ABSENT_REASON, "valueCode": "unknown"}]}
-    resource = compact(
-        {
-            "resourceType": "Provenance",
-            "meta": {**case.meta(), "tag": [{"system": token.system, "code": token.value}]},
-            "target": [
-                {"reference": address(case.uuid("report")), "type": "DiagnosticReport"},
-                *({"reference": address(case.uuid(role)), "type": "Observation"} for role in observation_roles(report)),
-            ],
-            "recorded": moment,
-            "_recorded": None if moment else unknown,
-            "activity": concept("create", [create], [create.system]),
-            "agent": [{"type": concept("Assembler", [assembler], [assembler.system]), "who": case.device()}],
-            "entity": list(_sources(case)),
-        }
-    )
-    return entry(token.value.removeprefix("urn:uuid:"), resource, "POST", "Provenance", search("_tag", token))
-
-
-def _sources(case: FhirCase) -> Iterator[JsonObject]:
-    """Yield what the draft was made from: the imaging study, the digest of its voxels, the digest of the history."""
-    language = case.report.language
-    for reference in case.imaging():
-        yield {"role": "source", "what": reference}
-    digests = {"fhir_input": case.report.provenance.input_sha256, "fhir_history": case.report.context.history_sha256}
-    for key, digest in digests.items():
-        if digest:
-            what = {"identifier": {"system": URI_SYSTEM, "value": _named_information(digest)}}
-            yield {"role": "source", "what": {**what, "display": f"{say(key, language)}, sha256 {text(digest)}"}}
-
-
-def _named_information(sha256: str) -> str:
-    """Return a hex digest as a URI (RFC 6920); text that is no hex digest is kept as it is."""
-    try:
-        raw = bytes.fromhex(sha256)
-    except ValueError:
-        return text(sha256)
-    return f"ni:///sha-256;{base64.urlsafe_b64encode(raw).decode().rstrip('=')}"

@@ -8,7 +8,22 @@ from typing import Final
 
 from medomni.errors import UnsafeDraft
 from medomni.export.fhir_ids import Token, address, content_uuid, role_uuid, uuid_token
-from medomni.export.fhir_values import CODE_SYSTEMS, HL7, JsonObject, compact, concept, day, hl7, identifier, text, uri
+from medomni.export.fhir_values import (
+    CODE_SYSTEMS,
+    HL7,
+    JsonObject,
+    coding,
+    compact,
+    concept,
+    day,
+    hl7,
+    identifier,
+    instant,
+    text,
+    uri,
+)
+from medomni.export.signed import is_signed, moment, signatures
+from medomni.reporting.states import SIGNED
 from medomni.reporting.vocabulary import read_table, tables
 from medomni.types.codes import Code
 from medomni.types.notice import NoticeLevel
@@ -16,14 +31,20 @@ from medomni.types.report import Report, ReportState
 from medomni.types.study import Study
 
 AIAST: Final = Code(system=f"{HL7}/v3-ObservationValue", code="AIAST", display="Artificial Intelligence asserted")
-"""The label of content that software asserted (HL7 v3 ObservationValue)."""
+CLINAST: Final = Code(system=f"{HL7}/v3-ObservationValue", code="CLINAST", display="clinician asserted")
+"""The labels of content that software and that a clinician asserted (HL7 v3 ObservationValue)."""
 
-STATUS: Final = {
-    ReportState.DRAFT: "preliminary",
-    ReportState.PRELIMINARY: "preliminary",
-    ReportState.ENTERED_IN_ERROR: "entered-in-error",
+PRELIMINARY: Final = "preliminary"
+STATUS: Final = {state: str(state) for state in ReportState} | {ReportState.DRAFT: PRELIMINARY}
+"""FHIR DiagnosticReport.status of each state; the signed states need a signature, which a draft does not hold."""
+_FIRST: Final = (PRELIMINARY, "final")
+_LATER: Final = (*_FIRST, "amended", "corrected", "appended")
+REPLACED: Final = {
+    ReportState.FINAL: _FIRST,
+    **dict.fromkeys((ReportState.AMENDED, ReportState.CORRECTED, ReportState.APPENDED), _LATER),
+    ReportState.ENTERED_IN_ERROR: (*_LATER, "entered-in-error"),
 }
-"""FHIR status of each state that may leave; the signed states need a signature, which a draft does not hold."""
+"""Status of what the server may hold that each signed state takes the place of: all before it, nothing after it."""
 
 
 @dataclass(frozen=True)
@@ -54,8 +75,43 @@ class FhirCase:
 
     @property
     def status(self) -> str:
-        """The FHIR status of report and observations."""
+        """The FHIR status of the report."""
         return STATUS[self.report.state]
+
+    @property
+    def is_signed(self) -> bool:
+        """Whether the report holds the signature that its state claims."""
+        return is_signed(self.report)
+
+    @property
+    def replaced(self) -> tuple[str, ...]:
+        """Status of the versions that this one replaces: a draft only drafts, so that it never touches what is signed."""
+        return REPLACED[self.report.state] if signatures(self.report) else (PRELIMINARY,)
+
+    @property
+    def issued(self) -> str:
+        """When this version was signed, for a draft when it was made; "" when that is not told."""
+        if self.is_signed:
+            return instant(moment(self.report.signatures[-1]))
+        return instant(self.options.recorded) if self.options.recorded else ""
+
+    @property
+    def asserted(self) -> tuple[Code, ...]:
+        """Who asserts the report as a whole: the software, and once it is signed a clinician as well."""
+        return (AIAST, CLINAST) if self.is_signed else (AIAST,)
+
+    @property
+    def signers(self) -> tuple[str, ...]:
+        """The names under a signed report, each once, in order of signature."""
+        return tuple(dict.fromkeys(text(one.name) for one in self.report.signatures)) if self.is_signed else ()
+
+    def signer_uuid(self, name: str) -> str:
+        """Identity of a person who signs."""
+        return content_uuid("practitioner", name)
+
+    def signer(self, name: str) -> JsonObject:
+        """The reference to a person who signs."""
+        return {"reference": address(self.signer_uuid(name)), "type": "Practitioner", "display": name}
 
     @property
     def effective(self) -> str:
@@ -121,9 +177,9 @@ class FhirCase:
         """The reference to the software."""
         return {"reference": address(self.device_uuid), "type": "Device"}
 
-    def meta(self) -> JsonObject:
-        """The security label that marks what software asserted."""
-        return {"security": [{"system": AIAST.system, "code": AIAST.code, "display": AIAST.display}]}
+    def meta(self, *asserted: Code) -> JsonObject:
+        """The security labels that tell who asserted something: software, a person, or both."""
+        return {"security": [coding(label) for label in asserted]}
 
     def concept(self, words: str, codes: Sequence[Code] = ()) -> JsonObject:
         """A CodeableConcept with the codes of the systems that may leave."""
@@ -142,14 +198,19 @@ def require_exportable(report: Report) -> None:
     """Refuse what must not leave the house.
 
     Raises:
-        UnsafeDraft: the draft holds an unsafe contradiction, or claims to be signed.
+        UnsafeDraft: the draft holds an unsafe contradiction, or claims to be signed and holds no such signature. A signed
+            report is not judged again: its signer has seen what the linter said.
     """
+    if is_signed(report):
+        return
     unsafe = [notice.code for notice in report.notices if notice.level is NoticeLevel.UNSAFE]
     if unsafe:
         raise UnsafeDraft("the draft contradicts itself", found=", ".join(unsafe), remedy="correct it before it is exported")
-    if report.state not in STATUS:
+    if report.state in SIGNED:
         raise UnsafeDraft(
-            "the report claims to be signed", found=f"state {report.state}", remedy="only a person signs; export the draft"
+            "the report claims to be signed",
+            found=f"state {report.state}",
+            remedy="it holds no signature that says so; only a person signs",
         )
 
 

@@ -2,19 +2,25 @@
 
 A finding's value is its presence, a measurement's its number; several numbers become components. What was not evaluated has
 no value but a reason, never an absence.
+
+Only what a person confirmed is as final as the report: what the signed text states, what was accepted, dictated or rejected.
+A finding of the machine that the signed text leaves out stays preliminary and the machine's alone.
 """
 
 from collections.abc import Iterator
 
-from medomni.export.fhir_case import FhirCase, code, entry
+from medomni.export.fhir_case import AIAST, CLINAST, PRELIMINARY, FhirCase, code, entry
 from medomni.export.fhir_ids import search
 from medomni.export.fhir_study import image_uid
 from medomni.export.fhir_values import JsonObject, compact, concept, hl7, quantity
+from medomni.export.signed import is_rejected
 from medomni.export.words import name, notice_lines, places, reason, say, standing_line
+from medomni.reporting.dictated import is_dictated
+from medomni.reporting.states import SIGNED
 from medomni.reporting.vocabulary import MappedCode, Match, vocabulary
 from medomni.types.codes import Code
 from medomni.types.finding import Finding, Laterality, Measurement, Presence
-from medomni.types.report import Report
+from medomni.types.report import Report, ReportState, Verdict
 
 IMAGING = hl7("observation-category", "imaging", "Imaging")
 NOT_PERFORMED = hl7("data-absent-reason", "not-performed", "Not Performed")
@@ -43,10 +49,10 @@ def _entry(case: FhirCase, role: str, members: JsonObject) -> JsonObject:
     resource = compact(
         {
             "resourceType": "Observation",
-            "meta": case.meta(),
+            "meta": case.meta(AIAST),
             "language": report.language,
             "identifier": case.uuid_identifier(role),
-            "status": case.status,
+            "status": _status(case, is_confirmed=False),
             "category": [concept("Imaging", [IMAGING], [IMAGING.system])],
             "subject": case.subject(),
             "effectiveDateTime": case.effective,
@@ -56,7 +62,8 @@ def _entry(case: FhirCase, role: str, members: JsonObject) -> JsonObject:
             **members,
         }
     )
-    url = f"Observation?{search('identifier', case.token(role))}&status=preliminary"
+    replaced = ",".join(status for status in case.replaced if status != ReportState.APPENDED)  # no status of an Observation
+    url = f"Observation?{search('identifier', case.token(role))}&status={replaced}"
     return entry(case.uuid(role), resource, "PUT", url)
 
 
@@ -68,7 +75,7 @@ def _of_finding(case: FhirCase, finding: Finding) -> JsonObject:
     single = finding.measurements[0] if is_number and len(finding.measurements) == 1 else None
     site = [mapped.site for mapped in codes if mapped.site]
     where = places(finding, language)
-    return compact(
+    told = compact(
         {
             "code": case.concept(name(finding.label, language), [mapped.code for mapped in codes]),
             "bodySite": case.concept(where or site[0].display, site) if where or site else None,
@@ -77,6 +84,41 @@ def _of_finding(case: FhirCase, finding: Finding) -> JsonObject:
             "component": [*_components(case, finding, is_single=single is not None)],
         }
     )
+    return told | _assertion(case, finding)
+
+
+def _assertion(case: FhirCase, finding: Finding) -> JsonObject:
+    """Return who asserts a finding, and how final it is for that."""
+    by_person = is_dictated(finding) or is_rejected(finding, case.report)
+    is_confirmed = case.is_signed and (by_person or _is_told(case.report, finding))
+    members: JsonObject = {"status": _status(case, is_confirmed=is_confirmed)}
+    if by_person:
+        members |= {"meta": case.meta(CLINAST), "device": None}
+    elif is_confirmed:
+        members |= {"meta": case.meta(AIAST, CLINAST)}
+    if is_confirmed:
+        members |= {"performer": [case.signer(name) for name in case.signers]}
+    if is_rejected(finding, case.report):
+        language = case.report.language
+        members |= {"note": [{"text": standing_line(case.report)}, {"text": say("fhir_rejected", language)}]}
+    return members
+
+
+def _is_told(report: Report, finding: Finding) -> bool:
+    """Whether a finding was evaluated, and accepted or told in a sentence of the text."""
+    if finding.presence is Presence.NOT_EVALUATED:
+        return False
+    told = {key for section in report.sections.values() for sentence in section.sentences for key in sentence.finding_ids}
+    return finding.id in told or report.verdicts.get(finding.id) in (Verdict.ACCEPTED, Verdict.CONFIRMED)
+
+
+def _status(case: FhirCase, *, is_confirmed: bool) -> str:
+    """Return the status of an Observation; an addendum leaves it as the version before it (R4 has no "appended" for it)."""
+    if not case.is_signed:
+        return case.status
+    given = (one.state for one in reversed(case.report.signatures) if one.state in SIGNED)
+    latest = next((state for state in given if state is not ReportState.APPENDED), ReportState.FINAL)
+    return str(latest) if is_confirmed else PRELIMINARY
 
 
 def _usable(mapped: tuple[MappedCode, ...]) -> tuple[MappedCode, ...]:

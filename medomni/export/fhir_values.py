@@ -10,7 +10,7 @@ from typing import Final
 
 from medomni.errors import BadSettings
 from medomni.export.fhir_ids import Token
-from medomni.export.words import clean
+from medomni.reporting.cleaned import clean
 from medomni.reporting.numerals import UNIT_TEXT, rounded
 from medomni.types.codes import DICOM_DCM, LOINC, RADLEX, SNOMED_CT, UCUM, Code
 from medomni.types.finding import Measurement

@@ -1,6 +1,7 @@
 """A report as one HTML page for a radiologist: calm, printable, readable by a screen reader, and closed to the outside.
 
-The page holds no script, no identifier and nothing from elsewhere; a content security policy in it says so to the browser.
+The page holds no script and nothing from elsewhere; a content security policy in it says so to the browser. It names the patient
+only in a copy that is asked to.
 Each sentence has its receipt in the margin. Every text is cleaned and escaped here.
 """
 
@@ -14,7 +15,11 @@ from importlib.resources import files
 from medomni.errors import BadInput
 from medomni.export.html_receipt import receipt_note
 from medomni.export.html_tables import findings_table, measurements_table, provenance_table
-from medomni.export.words import clean, notice_lines, organ_groups, say, standing_line, state_word
+from medomni.export.signed import signature_lines
+from medomni.export.whose import Whose
+from medomni.export.words import notice_lines, organ_groups, say, standing_line, state_word
+from medomni.export.writers import hands, written
+from medomni.reporting.cleaned import clean
 from medomni.types.report import Report, Section, SectionName, Sentence
 
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -34,8 +39,8 @@ class KeyImage:
             raise BadInput("a key image is not a PNG", found=f"{len(self.png)} bytes", remedy="give PNG bytes")
 
 
-def to_html(report: Report, key_images: tuple[KeyImage, ...] = ()) -> str:
-    """Return the whole page."""
+def to_html(report: Report, key_images: tuple[KeyImage, ...] = (), whose: Whose = ()) -> str:
+    """Return the whole page; ``whose`` names the patient."""
     language = report.language
     title = escape(f"{say('title', language)} - {state_word(report)}")
     return "\n".join(
@@ -51,9 +56,11 @@ def to_html(report: Report, key_images: tuple[KeyImage, ...] = ()) -> str:
             f"<style>\n{_style()}</style>",
             "</head>",
             "<body>",
-            *_header(report),
+            *_header(report, whose),
             "<main>",
             *_sections(report),
+            *_signatures(report),
+            *_marks(report),
             *_gallery(report, key_images),
             findings_table(report),
             measurements_table(report),
@@ -73,10 +80,12 @@ def _style() -> str:
     return files("medomni.data").joinpath("report.css").read_text(encoding="utf-8")
 
 
-def _header(report: Report) -> Iterator[str]:
+def _header(report: Report, whose: Whose) -> Iterator[str]:
     language = report.language
     yield "<header>"
     yield f'<h1>{escape(say("title", language))} <span class="state">{escape(state_word(report))}</span></h1>'
+    if whose:
+        yield '<dl class="whose">' + "".join(f"<dt>{escape(name)}</dt><dd>{escape(fact)}</dd>" for name, fact in whose) + "</dl>"
     yield f'<p class="standing">{escape(standing_line(report))}</p>'
     lines = notice_lines(report)
     if lines:
@@ -103,7 +112,7 @@ def _sections(report: Report) -> Iterator[str]:
 def _body(section_name: SectionName, section: Section, report: Report) -> Iterator[str]:
     if section_name is SectionName.IMPRESSION:
         yield "<ol>"
-        yield from (_line("li", clean(sentence.text), sentence, report) for sentence in section.sentences)
+        yield from (_line("li", sentence, report) for sentence in section.sentences)
         yield "</ol>"
         return
     for number, (organ, sentences) in enumerate(organ_groups(section, report.language)):
@@ -111,11 +120,30 @@ def _body(section_name: SectionName, section: Section, report: Report) -> Iterat
             yield f"<h3>{escape(organ)}</h3>"
         elif number:
             yield '<hr class="apart">'
-        yield from (_line("div", clean(sentence.text), sentence, report) for sentence in sentences)
+        yield from (_line("div", sentence, report) for sentence in sentences)
 
 
-def _line(tag: str, text: str, sentence: Sentence, report: Report) -> str:
-    return f'<{tag} class="line"><p>{escape(text)}</p>{receipt_note(sentence, report)}</{tag}>'
+def _line(tag: str, sentence: Sentence, report: Report) -> str:
+    return f'<{tag} class="line"><p>{_marked(sentence)}</p>{receipt_note(sentence, report)}</{tag}>'
+
+
+def _marked(sentence: Sentence) -> str:
+    """Return the text of a sentence with what a person wrote into it marked."""
+    return "".join(f'<span class="{hand}">{escape(text)}</span>' if hand else escape(text) for text, hand in written(sentence))
+
+
+def _signatures(report: Report) -> Iterator[str]:
+    lines = signature_lines(report)
+    if lines:
+        heading = escape(say("signatures", report.language))
+        yield f'<section class="signatures" aria-labelledby="signatures"><h2 id="signatures">{heading}</h2>'
+        yield from (f'<p class="line"><span>{escape(line)}</span> <span class="when">{when}</span></p>' for line, when in lines)
+        yield "</section>"
+
+
+def _marks(report: Report) -> Iterator[str]:
+    if hands(report):
+        yield f'<p class="marks">{escape(say("mark_kinds", report.language))}</p>'
 
 
 def _gallery(report: Report, key_images: tuple[KeyImage, ...]) -> Iterator[str]:

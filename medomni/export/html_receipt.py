@@ -3,20 +3,43 @@
 from collections.abc import Iterator
 from html import escape
 
-from medomni.export.words import clean, name, say, value
+from medomni.export.words import name, say, value
+from medomni.export.writers import BY_HAND, written
+from medomni.reporting.cleaned import clean
 from medomni.types.finding import BoxMm, Measurement
-from medomni.types.report import Receipt, ReceiptKind, Report, Sentence
+from medomni.types.report import Origin, Receipt, ReceiptKind, Report, Sentence
 
 
 def receipt_note(sentence: Sentence, report: Report) -> str:
     """Return where a sentence comes from; a sentence without a receipt is marked, because it needs a check."""
+    return _note(*source(sentence, report))
+
+
+def source(sentence: Sentence, report: Report) -> tuple[str, str, list[tuple[str, str]]]:
+    """Return kind, summary and details of where a sentence comes from: its receipt, and the person who wrote on it.
+
+    A sentence that a person changed says so first, and what it was proved by before: "edited (before: measured · slice 44)".
+    """
+    hands = {hand for _, hand in written(sentence)}
+    if not hands & set(BY_HAND):
+        return receipt_facts(sentence, report)
+    hand = "edited" if None in hands else "typed" if Origin.TYPED in hands else "dictated"
+    done, text = say(f"receipt_{hand}", report.language), say("receipt_person_text", report.language)
+    if sentence.receipt is None or sentence.receipt.kind is ReceiptKind.DICTATED:
+        return hand, done, [("", text)]
+    _, before, rows = receipt_facts(sentence, report)
+    return hand, say("receipt_before", report.language, done=done, before=before), [("", text), *rows]
+
+
+def receipt_facts(sentence: Sentence, report: Report) -> tuple[str, str, list[tuple[str, str]]]:
+    """Return kind, summary and details (name, value) of a receipt, in the report's language; kind ``missing`` without one."""
     receipt, language = sentence.receipt, report.language
     if receipt is None:
-        return _note("missing", say("receipt_missing", language), [("", say("receipt_missing_text", language))])
+        return "missing", say("receipt_missing", language), [("", say("receipt_missing_text", language))]
     rows = [*_rows(receipt, sentence, report)]
     if not rows and receipt.kind is ReceiptKind.TEMPLATE:
         rows = [("", say("receipt_template_text", language))]
-    return _note(str(receipt.kind), _summary(receipt, language), rows)
+    return str(receipt.kind), _summary(receipt, language), rows
 
 
 def position(point: tuple[float, float, float]) -> str:

@@ -3,8 +3,9 @@
 from collections.abc import Iterable
 from html import escape
 
-from medomni.export.words import clean, name, places, reason, say, slices, value
-from medomni.reporting.vocabulary import vocabulary
+from medomni.export.signed import is_rejected
+from medomni.export.words import is_number, name, places, reason, say, slices, value
+from medomni.reporting.cleaned import clean
 from medomni.types.finding import Finding, Presence
 from medomni.types.report import Report
 
@@ -12,10 +13,11 @@ ORDER = (Presence.PRESENT, Presence.UNCERTAIN, Presence.ABSENT, Presence.NOT_EVA
 
 
 def findings_table(report: Report) -> str:
-    """Return the table of clinical findings, what was seen first, what was not evaluated last."""
+    """Return the table of clinical findings: what was seen first, then what a person rejected, what was not evaluated last."""
     language = report.language
-    findings = [finding for finding in report.findings if not _is_number(finding)]
-    rows = (_finding_row(finding, language) for finding in sorted(findings, key=lambda f: ORDER.index(f.presence)))
+    findings = [finding for finding in report.findings if not is_number(finding)]
+    findings.sort(key=lambda finding: (ORDER.index(finding.presence), not is_rejected(finding, report)))
+    rows = (_finding_row(finding, report) for finding in findings)
     heads = ("table_finding", "table_state", "table_place", "table_values", "table_slices")
     return _table("coded", say("table_title", language), [say(head, language) for head in heads], rows)
 
@@ -26,7 +28,7 @@ def measurements_table(report: Report) -> str:
     rows = (
         f'<tr><th scope="row">{escape(_title(finding, language))}</th><td>{_values(finding, language)}</td></tr>'
         for finding in report.findings
-        if _is_number(finding) and finding.measurements
+        if is_number(finding) and finding.measurements
     )
     heads = [say(head, language) for head in ("table_finding", "table_values")]
     return _table("measured", say("table_measurements", language), heads, rows)
@@ -54,25 +56,22 @@ def provenance_table(report: Report) -> str:
     return _table("provenance", say("provenance", language), heads, rows)
 
 
-def _is_number(finding: Finding) -> bool:
-    row = vocabulary().labels.get(finding.label)
-    return bool(row and row.is_measurement_only)
-
-
 def _title(finding: Finding, language: str) -> str:
     where = places(finding, language)
     title = name(finding.label, language)
     return f"{title} ({where})" if where and finding.label == "organ_volume" else title
 
 
-def _finding_row(finding: Finding, language: str) -> str:
-    state = escape(say(f"presence_{finding.presence}", language))
+def _finding_row(finding: Finding, report: Report) -> str:
+    language = report.language
+    kind = "rejected" if is_rejected(finding, report) else str(finding.presence)
+    state = escape(say(f"presence_{kind}", language))
     head = f'<th scope="row">{escape(name(finding.label, language))}</th><td class="state">{state}</td>'
     if finding.presence is Presence.NOT_EVALUATED:
         return f'<tr class="not_evaluated">{head}<td colspan="3">{escape(reason(finding, language))}</td></tr>'
     numbers = "" if finding.presence is Presence.ABSENT else ", ".join(str(number) for number in slices(finding))
     where = escape(places(finding, language))
-    return f'<tr class="{finding.presence}">{head}<td>{where}</td><td>{_values(finding, language)}</td><td>{numbers}</td></tr>'
+    return f'<tr class="{kind}">{head}<td>{where}</td><td>{_values(finding, language)}</td><td>{numbers}</td></tr>'
 
 
 def _values(finding: Finding, language: str) -> str:

@@ -3,12 +3,14 @@
 from collections.abc import Iterator
 from html import escape
 
-from medomni.export.words import clean, notice_lines, organ_groups, say, standing_line
+from medomni.export.signed import signature_lines
+from medomni.export.words import notice_lines, organ_groups, say, standing_line
+from medomni.reporting.cleaned import clean
 from medomni.types.report import Report, Section, SectionName
 
 
 def to_narrative(report: Report) -> str:
-    """Return the XHTML ``div`` of a report: the notices and every section, so that nobody downstream misses a limit."""
+    """Return the XHTML ``div`` of a report: notices, every section and who signed: nobody downstream misses a limit."""
     return "".join(_parts(report))
 
 
@@ -25,6 +27,10 @@ def _parts(report: Report) -> Iterator[str]:
         if section is not None and section.sentences:
             yield f"<h3>{escape(clean(section.heading))}</h3>"
             yield from _body(section_name, section, language)
+    lines = signature_lines(report)
+    if lines:
+        yield f"<h3>{escape(say('signatures', language))}</h3>"
+        yield from (f"<p>{escape(line)}, {when}</p>" for line, when in lines)
     yield "</div>"
 
 

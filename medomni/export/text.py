@@ -8,7 +8,10 @@ import re
 import unicodedata
 from collections.abc import Iterator
 
-from medomni.export.words import clean, notice_lines, organ_groups, say, standing_line, state_word
+from medomni.export.signed import signature_lines
+from medomni.export.whose import Whose
+from medomni.export.words import notice_lines, organ_groups, say, standing_line, state_word
+from medomni.reporting.cleaned import clean
 from medomni.types.report import Report, Section, SectionName
 
 COLUMNS = 100
@@ -18,10 +21,11 @@ OPENING = frozenset("([{〈《「『【〔〖“‘（［｛")
 TOKEN = re.compile(r"\s+|[^\s]")
 
 
-def to_text(report: Report) -> str:
-    """Return the report as text that ends with a newline."""
+def to_text(report: Report, whose: Whose = ()) -> str:
+    """Return the report as text that ends with a newline; ``whose`` names the patient."""
     language = report.language
-    lines = [f"{say('title', language)} - {state_word(report)}", standing_line(report), ""]
+    named = [f"{name}: {fact}" for name, fact in whose]
+    lines = [f"{say('title', language)} - {state_word(report)}", *named, standing_line(report), ""]
     lines = [line for long in lines for line in wrapped(long)]
     notices = notice_lines(report)
     if notices:
@@ -33,6 +37,12 @@ def to_text(report: Report) -> str:
         section = report.sections.get(section_name)
         if section is not None and section.sentences:
             lines += [_heading(clean(section.heading)), *_body(section_name, section, language), ""]
+    signatures = signature_lines(report)
+    if signatures:
+        lines.append(_heading(say("signatures", language)))
+        for line, when in signatures:
+            lines += wrapped(f"{line}, {when}", "", "  ")
+        lines.append("")
     lines += wrapped(standing_line(report))
     return "\n".join(lines) + "\n"
 

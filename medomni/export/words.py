@@ -1,33 +1,23 @@
 """The words and the cleaned text that all exporters share; the report's own words come with the report.
 
-Text of a report can stem from a file that a stranger wrote, so every exporter passes it through ``clean`` first and
-escapes it afterwards.
+Text of a report can stem from a file that a stranger wrote, so every exporter passes it through
+``medomni.reporting.cleaned.clean`` first and escapes it afterwards.
 """
 
-import re
 from collections.abc import Iterator
-from functools import cache
+from functools import cache, lru_cache
 from itertools import groupby
 
+from medomni.reporting.cleaned import clean
 from medomni.reporting.numerals import amount
-from medomni.reporting.phrases import bank, notice_text
+from medomni.reporting.phrases import bank, notice_texts
 from medomni.reporting.vocabulary import read_table, rows, vocabulary
 from medomni.types.finding import Finding, Laterality, Measurement
 from medomni.types.notice import NoticeLevel
 from medomni.types.report import Report, ReportState, Section, Sentence
 
-UNPRINTABLE = re.compile(
-    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff\ufffc\ufffe\uffff\ud800-\udfff]"
-)
-"""Controls, text-direction overrides and non-characters: invisible, and able to make a text read as another one."""
-
 UNSIGNED = (ReportState.DRAFT, ReportState.PRELIMINARY)
 """States that no person has signed."""
-
-
-def clean(text: str) -> str:
-    """Return text on one line, without characters that are invisible, forbidden in XML or change its direction."""
-    return " ".join(UNPRINTABLE.sub("", text).split())
 
 
 def say(key: str, language: str, **slots: str) -> str:
@@ -54,7 +44,7 @@ def state_word(report: Report) -> str:
 def notice_lines(report: Report) -> tuple[tuple[NoticeLevel, str], ...]:
     """Return the sentence of every notice with its level, the most serious first."""
     order = (NoticeLevel.UNSAFE, NoticeLevel.WARNING, NoticeLevel.INFO)
-    told = [(notice.level, clean(notice_text(notice, report.language))) for notice in report.notices]
+    told = [(notice.level, clean(text)) for notice, text in notice_texts(report.notices, report.language)]
     return tuple(dict.fromkeys(sorted(told, key=lambda line: order.index(line[0]))))
 
 
@@ -64,6 +54,7 @@ def organ_groups(section: Section, language: str) -> Iterator[tuple[str, tuple[S
         yield (name(organ, language) if organ else ""), tuple(sentences)
 
 
+@lru_cache(maxsize=4096)
 def name(key: str, language: str) -> str:
     """Return the name of a label, organ, structure, zone or measurement, with a capital where the language has them."""
     text = clean(vocabulary().name(key, language))
@@ -90,6 +81,12 @@ def reason(finding: Finding, language: str) -> str:
     """Return why a finding was not evaluated."""
     words = bank(language).words
     return words.get(f"reason.{finding.reason}", words["reason.other"])
+
+
+def is_number(finding: Finding) -> bool:
+    """Whether a finding is a measurement and no clinical finding."""
+    entry = vocabulary().labels.get(finding.label)
+    return bool(entry and entry.is_measurement_only)
 
 
 def slices(finding: Finding) -> tuple[int, ...]:

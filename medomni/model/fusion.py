@@ -3,8 +3,9 @@
     label queries, tokens of each modality, task -> fused queries, gates, importance
 
 In every layer each stream (the queries and the modalities) looks at each modality. A gate in (0, 1) for each pair weighs what it
-sees: it knows both streams and the task, and learns to close on a modality that contradicts the rest. The importance of the
-modalities, a distribution, follows from the task. Attention is sparse: a narrow score picks the key pairs, only those attend.
+sees: it knows what both hold, how far the modality agrees with the others about the labels, and the task, and learns to close on
+one that contradicts the rest. The importance of the modalities, a distribution, follows from the task and from what each of them
+holds: it is learned from what is missed most. Attention is sparse: a narrow score picks the key pairs, only those attend.
 """
 
 import math
@@ -18,6 +19,8 @@ from medomni.model.config import LABELS, MODALITIES, TASKS, OmniConfig
 
 ROUTE = 16
 """Channels of the narrow score that picks the pairs."""
+AGREEMENTS, SPREAD = 2, 4.0
+"""Numbers that compare what a modality says of the labels with what the others say, and their scale: about 1 between patients."""
 MASKED, UNSEEN = -1e4, -1e3
 """Score of a pair that does not exist, and what is lower than any score of one that does."""
 QUERY = "query"
@@ -26,10 +29,17 @@ STREAMS = (QUERY, *MODALITIES)
 
 @dataclass(frozen=True, eq=False)
 class Tokens:
-    """Tokens of one modality: (batch, token, width), mask (batch, token)."""
+    """Tokens of one modality.
+
+    Attributes:
+        tokens: (batch, token, width).
+        mask: (batch, token).
+        claims: (batch, label), logit of each label from this modality by itself; None where it answers nothing by itself.
+    """
 
     tokens: torch.Tensor
     mask: torch.Tensor
+    claims: torch.Tensor | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,6 +72,7 @@ class Fusion(nn.Module):
         self.task = nn.Embedding(len(TASKS), config.width)
         self.kind = nn.Embedding(len(MODALITIES), config.width)
         self.important = nn.Linear(config.width, len(MODALITIES))
+        self.telling = nn.Sequential(nn.LayerNorm(config.width), nn.Linear(config.width, 1))
         self.layers = nn.ModuleList(FusionLayer(config) for _ in range(config.fusion_layers))
         self.norm = nn.LayerNorm(config.width)
 
@@ -69,14 +80,15 @@ class Fusion(nn.Module):
         """Fuse the modalities that are there; ``kept`` overrides the share of pairs that attend, 1 is dense."""
         some = next(iter(given.values())).tokens
         task_token = self.task.weight[TASKS.index(task)].expand(len(some), -1)
-        importance = self._importance(given, task_token)
         streams = {name: Tokens(one.tokens + self.kind.weight[MODALITIES.index(name)], one.mask) for name, one in given.items()}
+        importance = self._importance(streams, task_token)
+        agreement = {name: agreed(name, given) for name in given}
         labels = self.query.weight.expand(len(some), -1, -1) + task_token[:, None]
         streams[QUERY] = Tokens(labels, torch.ones(labels.shape[:2], dtype=torch.bool, device=labels.device))
         gates: dict[tuple[str, str], list[torch.Tensor]] = {}
         done = dense = 0
         for layer in self.layers:
-            streams, opened, counted = layer(streams, task_token, importance, self.kept if kept is None else kept)
+            streams, opened, counted = layer(streams, task_token, importance, agreement, self.kept if kept is None else kept)
             for pair, gate in opened.items():
                 gates.setdefault(pair, []).append(gate)
             done, dense = done + counted[0], dense + counted[1]
@@ -84,12 +96,14 @@ class Fusion(nn.Module):
         stacked = {pair: torch.stack(found, dim=1) for pair, found in gates.items()}
         return Fused(queries, streams, stacked, importance, (done, dense))
 
-    def _importance(self, given: Mapping[str, Tokens], task_token: torch.Tensor) -> torch.Tensor:
-        """A distribution over the modalities that have tokens, from the task alone."""
+    def _importance(self, streams: Mapping[str, Tokens], task_token: torch.Tensor) -> torch.Tensor:
+        """A distribution over the modalities that have tokens, from the task and from what they hold."""
         scores = self.important(task_token)
-        there = torch.zeros_like(scores, dtype=torch.bool)
-        for name, one in given.items():
+        there, told = torch.zeros_like(scores, dtype=torch.bool), torch.zeros_like(scores)
+        for name, one in streams.items():
             there[:, MODALITIES.index(name)] = one.mask.any(dim=1)
+            told[:, MODALITIES.index(name)] = self.telling(_mean(one.tokens, one.mask)).squeeze(-1)
+        scores = scores + told
         weights = scores.masked_fill(~there, -1e4).softmax(dim=-1)
         out: torch.Tensor = weights * there
         return out
@@ -104,17 +118,26 @@ class FusionLayer(nn.Module):
         self.norms = nn.ModuleDict({name: nn.LayerNorm(width) for name in STREAMS})
         self.looks = nn.ModuleDict({name: Look(config) for name in STREAMS})
         self.shows = nn.ModuleDict({name: Show(config) for name in MODALITIES})
-        self.gate = nn.Sequential(nn.Linear(3 * width + 1, width), nn.GELU(), nn.Linear(width, 1))
+        self.gate = nn.Sequential(nn.Linear(3 * width + 1 + AGREEMENTS, width), nn.GELU(), nn.Linear(width, 1))
         self.pair = nn.Parameter(torch.zeros(len(STREAMS), len(MODALITIES)))
         self.own = nn.ModuleDict({name: _feed_forward(width) for name in STREAMS})
 
     def forward(
-        self, streams: dict[str, Tokens], task: torch.Tensor, importance: torch.Tensor, kept: float
+        self,
+        streams: dict[str, Tokens],
+        task: torch.Tensor,
+        importance: torch.Tensor,
+        agreement: Mapping[str, torch.Tensor],
+        kept: float,
     ) -> tuple[dict[str, Tokens], dict[tuple[str, str], torch.Tensor], tuple[int, int]]:
         """The streams afterwards, the gates (batch,) of each pair, and multiply-adds as done and as dense."""
         normed = {name: self.norms[name](one.tokens) for name, one in streams.items()}
-        pooled = {name: _mean(normed[name], one.mask) for name, one in streams.items()}
-        there = {name: one.mask.any(dim=1, keepdim=True).to(task.dtype) for name, one in streams.items()}
+        known = Known(
+            pooled={name: _mean(normed[name], one.mask) for name, one in streams.items()},
+            there={name: one.mask.any(dim=1, keepdim=True).to(task.dtype) for name, one in streams.items()},
+            agreement=agreement,
+            task=task,
+        )
         shown = {name: self.shows[name](normed[name]) for name in streams if name != QUERY}
         out, gates, done, dense = dict[str, Tokens](), dict[tuple[str, str], torch.Tensor](), 0, 0
         for name, one in streams.items():
@@ -123,7 +146,7 @@ class FusionLayer(nn.Module):
                 if other == name:
                     continue
                 seen, counted = self.looks[name](normed[name], *offered, streams[other].mask, kept)
-                gate = self.opened((name, other), pooled, there, task)
+                gate = self.opened(name, other, known)
                 weight = gate * (len(MODALITIES) * importance[:, MODALITIES.index(other)]).clamp(max=2.0)
                 x = x + weight[:, None, None] * seen
                 gates[name, other] = gate
@@ -132,18 +155,44 @@ class FusionLayer(nn.Module):
             out[name] = Tokens(x, one.mask)
         return out, gates, (done, dense)
 
-    def opened(
-        self, pair: tuple[str, str], pooled: Mapping[str, torch.Tensor], there: Mapping[str, torch.Tensor], task: torch.Tensor
-    ) -> torch.Tensor:
-        """The gate (batch,) through which a stream sees a modality: from it, from the others, their likeness and the task."""
-        name, other = pair
-        rest = [key for key in pooled if key not in (QUERY, other)]
-        company = sum(((pooled[key] * there[key]) for key in rest), torch.zeros_like(task))
-        company = company / sum((there[key] for key in rest), torch.zeros_like(there[other])).clamp(min=1.0)
-        unit = (nn.functional.normalize(vector, dim=-1) for vector in (company, pooled[other]))
+    def opened(self, name: str, other: str, known: "Known") -> torch.Tensor:
+        """The gate (batch,) through which a stream sees a modality: from both, how alike they are, and the task."""
+        rest = [key for key in known.pooled if key not in (QUERY, other)]
+        company = sum(((known.pooled[key] * known.there[key]) for key in rest), torch.zeros_like(known.task))
+        company = company / sum((known.there[key] for key in rest), torch.zeros_like(known.there[other])).clamp(min=1.0)
+        unit = (nn.functional.normalize(vector, dim=-1) for vector in (company, known.pooled[other]))
         likeness = torch.mul(*unit).sum(dim=-1, keepdim=True)
-        score = self.gate(torch.cat([company, pooled[other], task, likeness], dim=-1)).squeeze(-1)
-        return torch.sigmoid(score + self.pair[STREAMS.index(name), MODALITIES.index(other)])
+        seen = torch.cat([company, known.pooled[other], known.task, likeness, known.agreement[other]], dim=-1)
+        return torch.sigmoid(self.gate(seen).squeeze(-1) + self.pair[STREAMS.index(name), MODALITIES.index(other)])
+
+
+@dataclass(frozen=True, eq=False)
+class Known:
+    """What a gate knows: the mean of each stream, which are there, how far each modality agrees with the others, the task."""
+
+    pooled: Mapping[str, torch.Tensor]
+    there: Mapping[str, torch.Tensor]
+    agreement: Mapping[str, torch.Tensor]
+    task: torch.Tensor
+
+
+def agreed(name: str, given: Mapping[str, Tokens]) -> torch.Tensor:
+    """How far a modality says of the labels what the others say, (batch, AGREEMENTS): 0 where there is nothing to compare.
+
+    The overlap (Dice) of what both hold for likely, and how far they differ on average.
+    """
+    own, mask = given[name].claims, given[name].mask
+    none = torch.zeros(len(mask), AGREEMENTS, dtype=given[name].tokens.dtype, device=mask.device)
+    others = [(one.claims, one.mask) for key, one in given.items() if key != name and one.claims is not None]
+    if own is None or not others:
+        return none
+    weights = torch.stack([there.any(dim=1) for _, there in others]).to(none.dtype)[..., None]  # (other, batch, 1)
+    likely = torch.stack([torch.sigmoid(claims.detach()) for claims, _ in others])
+    theirs = (likely * weights).sum(dim=0) / weights.sum(dim=0).clamp(min=1.0)
+    mine = torch.sigmoid(own.detach())
+    overlap = 2 * (mine * theirs).sum(dim=1) / (mine + theirs).sum(dim=1)
+    compared = torch.stack([overlap, (mine - theirs).abs().mean(dim=1)], dim=1)
+    return SPREAD * compared * (mask.any(dim=1, keepdim=True) & (weights.sum(dim=0) > 0))
 
 
 class Show(nn.Module):

@@ -46,12 +46,14 @@ class Answer:
 
     Attributes:
         logits: (batch, label).
+        claims: (batch, label), what each modality that was there says by itself.
         fused: queries, gates and importance.
         shared: a unit vector (batch, SHARED) for each modality that was there.
     """
 
     logits: torch.Tensor
     fused: Fused
+    claims: Mapping[str, torch.Tensor] = field(default_factory=dict)
     shared: Mapping[str, torch.Tensor] = field(default_factory=dict)
 
 
@@ -94,19 +96,21 @@ class Omni(nn.Module):
         logits = self.judge(fused.queries).squeeze(-1) + self.prior  # (batch, label)
         if given.seen is not None:
             logits = logits + trust(fused, "vision")[:, None] * given.seen.guess
-        if "text" in streams:
-            own = streams["text"]
-            logits = logits + trust(fused, "text")[:, None] * self.heard(own.tokens, own.mask)
-        return Answer(logits, fused, {name: self.shared(name, one) for name, one in streams.items()})
+        said = streams["text"].claims if "text" in streams else None
+        if said is not None:
+            logits = logits + trust(fused, "text")[:, None] * (said - self.prior)
+        claims = {name: one.claims for name, one in streams.items() if one.claims is not None}
+        return Answer(logits, fused, claims, {name: self.shared(name, one) for name, one in streams.items()})
 
     def encode(self, given: Given) -> dict[str, Tokens]:
         """The tokens of each modality that is there."""
         streams = {}
         if given.seen is not None:
-            streams["vision"] = Tokens(given.seen.tokens, given.seen.mask)
+            streams["vision"] = Tokens(given.seen.tokens, given.seen.mask, given.seen.guess)
         if given.text is not None:
             self.calls["text"] += 1
-            streams["text"] = Tokens(*self.text(given.text))
+            tokens, mask = self.text(given.text)
+            streams["text"] = Tokens(tokens, mask, self.heard(tokens, mask) + self.prior)
         if given.spectra is not None and given.frames is not None:
             self.calls["audio"] += 1
             streams["audio"] = Tokens(*self.audio(given.spectra, given.frames))

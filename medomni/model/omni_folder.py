@@ -1,7 +1,7 @@
 """What lies in the folder of the trained omni model, readable without torch.
 
 ``model.safetensors`` in half precision, ``config.json`` the sizes, ``tokenizer.json`` the words, ``answers.json`` for each label
-its ``Answering``, ``README.md`` what the model saw.
+its ``Answering``, ``README.md`` what the model saw, ``scores.toml`` how well it does.
 """
 
 import hashlib
@@ -18,6 +18,7 @@ from medomni.types.opinion import Joint
 SHIPPED = Path(__file__).parent / "shipped" / "omni"
 """The model that comes with MedOmni."""
 WEIGHTS, CONFIG, ANSWERS, WORDS = "model.safetensors", "config.json", "answers.json", "tokenizer.json"
+SCORES = "scores.toml"
 TRAINED = ("vision", "text")
 """Modalities whose encoders are trained and kept."""
 _ANSWERS = TypeAdapter(dict[str, "Answering"])

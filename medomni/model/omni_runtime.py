@@ -1,6 +1,6 @@
 """Runs the trained omni model on one study: in torch, or from a packed file as OpenVINO graphs without torch.
 
-    codes, structures, history -> Raw: cells, logits of all, of the CT alone and without it, gates, importance
+    codes, structures, texts -> Raw: cells, logits of all, of the CT alone and without it, gates, importance
 
 On a CPU both need the same time for a scan; compiling graphs costs a second more than building the model in torch, which a
 draft imports anyway. The first layers run slab by slab, so that memory does not grow with the scan.
@@ -9,7 +9,7 @@ draft imports anyway. The first layers run slab by slab, so that memory does not
 import json
 import tempfile
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
@@ -39,6 +39,8 @@ PACKED = ".medomni"
 Codes = UInt8[np.ndarray, "z y x"]
 Structures = UInt8[np.ndarray, "z h w"]
 Ids = Int64[np.ndarray, "word"]
+Texts = Sequence[tuple[str, str]]
+"""Kind (history, dictation) and words of each text."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,8 +75,8 @@ class Runtime(Protocol):
         """Of everything that an answer follows from."""
         ...
 
-    def run(self, codes: Codes, structures: Structures, history: str) -> Raw:
-        """Run the model; without a history no text encoder is loaded."""
+    def run(self, codes: Codes, structures: Structures, texts: Texts) -> Raw:
+        """Run the model; without a text no text encoder is loaded."""
         ...
 
 
@@ -100,13 +102,13 @@ class InTorch:
         """See ``Runtime``."""
         return answers_of((require(self.folder) / ANSWERS).read_bytes())
 
-    def run(self, codes: Codes, structures: Structures, history: str) -> Raw:
+    def run(self, codes: Codes, structures: Structures, texts: Texts) -> Raw:
         """See ``Runtime``."""
         import torch
 
         torch.set_num_threads(self.threads)
-        loaded = _loaded(self.folder, TRAINED if history.strip() else ("vision",))
-        ids = loaded.words.joined([[("history", history)]]) if history.strip() else None
+        loaded = _loaded(self.folder, TRAINED if texts else ("vision",))
+        ids = loaded.words.joined([texts]) if texts else None
         with torch.inference_mode():
             scan = (torch.from_numpy(np.ascontiguousarray(array))[None] for array in (codes, structures))
             seen, near = loaded.omni.see(*scan)
@@ -152,9 +154,9 @@ class Packed:
         """See ``Runtime``."""
         return answers_of(self._archive.read(ANSWERS))
 
-    def run(self, codes: Codes, structures: Structures, history: str) -> Raw:
+    def run(self, codes: Codes, structures: Structures, texts: Texts) -> Raw:
         """See ``Runtime``."""
-        ids = _ids(self._archive.read(WORDS), self._archive.read(CONFIG), history)
+        ids = _ids(self._archive.read(WORDS), self._archive.read(CONFIG), texts)
         given = "ct" if ids is None else "text"
         core, settings = openvino().Core(), EXACT | {"INFERENCE_NUM_THREADS": self.threads}
         first, rest = (core.compile_model(_read_graph(self._archive, f"{given}-{name}"), "CPU", settings) for name in GRAPHS)
@@ -263,12 +265,12 @@ def _raw(found: "list[np.ndarray]", *, has_text: bool) -> Raw:
     )
 
 
-def _ids(words: bytes, config: bytes, history: str) -> Ids | None:
-    """The ids of a history; None without one."""
-    if not history.strip():
+def _ids(words: bytes, config: bytes, texts: Texts) -> Ids | None:
+    """The ids of the texts; None without one."""
+    if not texts:
         return None
     longest = int(json.loads(config)["longest_text"])
-    return np.array(TextWords(words.decode(), longest).ids([("history", history)]))
+    return np.array(TextWords(words.decode(), longest).ids(texts))
 
 
 def _read_graph(archive: zipfile.ZipFile, name: str) -> object:

@@ -8,6 +8,7 @@ was not looked at is named as such; nothing is ever called normal.
 
 from medomni.reporting import measured
 from medomni.reporting.case import Case, template
+from medomni.reporting.dictated import is_dictated
 from medomni.reporting.hedge import is_claimed
 from medomni.reporting.impression import absent, impression
 from medomni.reporting.indication import indication
@@ -70,6 +71,7 @@ def _findings(case: Case) -> tuple[Sentence, ...]:
     """Positives, negatives and measurements of each organ in reading order, then what was not evaluated."""
     said = [sentence for finding in clinical(case) for sentence in sentences(case, finding)]
     said += _negatives(case)
+    said += _dictated_negatives(case)
     said += measured.missing_lung(case)
     said += measured.sentences(case)
     said.sort(key=lambda sentence: organ_order(sentence.organ))
@@ -86,7 +88,7 @@ def clinical(case: Case) -> list[Finding]:
 
 def _negatives(case: Case) -> list[Sentence]:
     """One sentence for each evaluated organ that names what was looked for there and not found."""
-    said, missing = [], absent(case)
+    said, missing = [], [finding for finding in absent(case) if not is_dictated(finding)]
     for organ in dict.fromkeys(vocabulary().label(finding.label).organ for finding in missing):
         own = [finding for finding in missing if vocabulary().label(finding.label).organ == organ]
         own.sort(key=lambda finding: vocabulary().label(finding.label).order)
@@ -104,6 +106,20 @@ def _negatives(case: Case) -> list[Sentence]:
             )
         )
     return said
+
+
+def _dictated_negatives(case: Case) -> list[Sentence]:
+    """One sentence for each finding that a person alone says is not there, each with the words that say so."""
+    return [
+        Sentence(
+            text=case.words.sentence("findings.absent_dictated", findings=case.words.name(finding.label)),
+            receipt=Receipt(kind=ReceiptKind.DICTATED, label=finding.label, span=finding.evidence[0].span),
+            finding_ids=(finding.id,),
+            organ=vocabulary().label(finding.label).organ,
+        )
+        for finding in absent(case)
+        if is_dictated(finding)
+    ]
 
 
 def _absence(case: Case, organ: str, names: str) -> str:

@@ -23,6 +23,23 @@ def is_claimed(finding: Finding) -> bool:
     return hedge(finding) is not None
 
 
+def presence_of(probability: float) -> Presence:
+    """The presence that a probability stands for; below the last step nothing is claimed."""
+    if probability >= least("probable"):
+        return Presence.PRESENT
+    return Presence.UNCERTAIN if probability >= least("possible") else Presence.ABSENT
+
+
+def least(step: str) -> float:
+    """The probability from which a step of the ladder is reached."""
+    return next(hedge.at_least for hedge in vocabulary().hedges if hedge.name == step)
+
+
+def steps_reached(probability: float) -> int:
+    """How many steps of the ladder a probability reaches."""
+    return sum(probability >= hedge.at_least for hedge in vocabulary().hedges)
+
+
 def _step(steps: list[Hedge], probability: float | None, otherwise: str) -> str | None:
     if probability is None:
         return otherwise

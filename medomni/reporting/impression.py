@@ -10,6 +10,7 @@ from dataclasses import replace
 from itertools import groupby
 
 from medomni.reporting.case import Case, template
+from medomni.reporting.dictated import SIZE, is_dictated
 from medomni.reporting.hedge import hedge, is_claimed
 from medomni.reporting.indication import unanswered
 from medomni.reporting.lines import SIDES, Line, lines
@@ -49,7 +50,7 @@ def absent(case: Case) -> list[Finding]:
         if finding.presence is Presence.ABSENT
         and finding.label in table
         and not table[finding.label].is_measurement_only
-        and case.is_evaluated(table[finding.label].organ)
+        and (case.is_evaluated(table[finding.label].organ) or is_dictated(finding))
         and all(other.presence is Presence.ABSENT for other in case.of_label(finding.label))
     ]
 
@@ -138,7 +139,8 @@ def _bare(line: Line) -> Line:
 
 def _none_detected(case: Case) -> tuple[Sentence, ...]:
     """What was looked for and not found: one line, and one of its own for what holds of a part of the lungs only."""
-    missing = sorted(absent(case), key=lambda finding: vocabulary().label(finding.label).order)
+    seen_by_machine = [finding for finding in absent(case) if not is_dictated(finding)]
+    missing = sorted(seen_by_machine, key=lambda finding: vocabulary().label(finding.label).order)
     if not missing:
         return (Sentence(text=case.words.sentence("impression.nothing_claimed"), receipt=template()),)
     groups: dict[str, list[Finding]] = {}
@@ -172,5 +174,5 @@ def _is_sized(line: Line) -> bool:
 
 
 def _size(finding: Finding) -> float:
-    sizes = (finding.measurement(name) for name in ("long_diameter", "mean_diameter", "volume"))
+    sizes = (finding.measurement(name) for name in (SIZE, "long_diameter", "mean_diameter", "volume"))
     return next((size.value for size in sizes if size), 0.0)

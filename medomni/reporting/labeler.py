@@ -9,7 +9,7 @@ that writes text reads that table, so a score of written text by this reader is 
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 
 from pydantic import TypeAdapter
 
@@ -41,6 +41,7 @@ class Mention:
         sides: LEFT, RIGHT or both; empty where the clause names no side.
         size_mm: the largest length in the clause, None without one.
         clause: the words around it.
+        start, end: where the clause stands in the text.
     """
 
     label: str
@@ -49,6 +50,8 @@ class Mention:
     sides: frozenset[Laterality]
     size_mm: float | None
     clause: str
+    start: int
+    end: int
 
 
 def presences(text: str, language: str) -> dict[str, Presence]:
@@ -63,9 +66,20 @@ def presences(text: str, language: str) -> dict[str, Presence]:
 _STRENGTH = (Presence.ABSENT, Presence.UNCERTAIN, Presence.PRESENT)
 
 
+def labels() -> frozenset[str]:
+    """The labels that this reader knows; of others a text cannot be asked."""
+    return frozenset(_words("en").labels)
+
+
+@lru_cache(maxsize=4096)
 def mentions(text: str, language: str) -> tuple[Mention, ...]:
     """Return every mention of one of the 18 findings, in the order of the text."""
-    return tuple(mention for clause in _clauses(text, language) for mention in _in_clause(clause, language))
+    found, at, folded = list[Mention](), 0, text.lower()
+    for clause in _clauses(text, language):
+        at = max(at, folded.find(clause, at))
+        found += _in_clause(clause, language, at)
+        at += len(clause)
+    return tuple(found)
 
 
 def _clauses(text: str, language: str) -> Iterator[str]:
@@ -102,7 +116,7 @@ def _statements(clause: str, words: "_Words") -> Iterator[str]:
     yield clause[start:]
 
 
-def _in_clause(clause: str, language: str) -> Iterator[Mention]:
+def _in_clause(clause: str, language: str, at: int) -> Iterator[Mention]:
     words = _words(language)
     plain = words.not_a_denial.sub(lambda match: " " * len(match[0]), clause)
     if words.hypothetical.search(plain):
@@ -115,9 +129,10 @@ def _in_clause(clause: str, language: str) -> Iterator[Mention]:
         places = list(terms.pattern.finditer(clause))
         if places:
             seen[label] = all(_is_denied(plain, match.start(), match.end(), words) for match in places)
+    start, said = at + len(clause) - len(clause.lstrip()), clause.strip()
     for label, is_denied in seen.items():
         size = _size_mm(clause) if label in SIZED else None
-        yield Mention(label, is_denied, is_hedged, _sides(clause, words), size, clause.strip())
+        yield Mention(label, is_denied, is_hedged, _sides(clause, words), size, said, start, start + len(said))
 
 
 def _is_denied(clause: str, start: int, end: int, words: "_Words") -> bool:

@@ -8,6 +8,7 @@ A finding with numbers for each side becomes one line a side, so that no sentenc
 from dataclasses import dataclass
 
 from medomni.anatomy import anatomy
+from medomni.reporting.dictated import is_dictated
 from medomni.reporting.vocabulary import side as side_of
 from medomni.reporting.vocabulary import vocabulary
 from medomni.types.finding import Evidence, Finding, Laterality, Measurement
@@ -31,6 +32,8 @@ class Line:
     def receipt(self) -> Receipt:
         """The proof of the line: what was measured, on which structure and slice."""
         finding, evidence = self.finding, self.evidence
+        if is_dictated(finding):
+            return Receipt(kind=ReceiptKind.DICTATED, label=finding.label, span=finding.evidence[0].span)
         is_model = finding.probability is not None and not self.measurements
         box_mm = evidence.box_mm if evidence else None
         return Receipt(

@@ -8,7 +8,7 @@ The rule, for each label that the model answers in an organ that was evaluated:
 3. What no detector found becomes a finding of the model when the joint probability is at least probable and the model can show
    where. It carries no number and is never stated for sure: the model has seen no patient.
 4. What is less sure, or what the model was seen to mistake on real CT (``NEVER_ALONE``), is only named in a notice.
-5. The CT alone decides what is claimed; a history may only change how sure it sounds.
+5. The CT alone decides what is claimed; a history or a dictation may only change how sure it sounds.
 
     findings, coverage, Opinion | None -> Merged (findings, notices)
 """
@@ -16,6 +16,7 @@ The rule, for each label that the model answers in an organ that was evaluated:
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from medomni.reporting.hedge import least, steps_reached
 from medomni.reporting.vocabulary import vocabulary
 from medomni.types.finding import Finding, Laterality, Presence
 from medomni.types.notice import Notice, NoticeLevel
@@ -24,8 +25,9 @@ from medomni.types.region import Coverage
 
 HEARD_IN = ("chest", "chest_abdomen")
 """Where the model is heard: it learned from CT of the chest."""
-NEVER_ALONE = ("medical_material",)
-"""Labels that the model was seen to mistake on real CT: it takes bones of the shoulder, which no phantom has, for devices."""
+NEVER_ALONE = ("medical_material", "mosaic_attenuation_pattern")
+"""Labels that the model was seen to mistake on real CT: bones of the shoulder, which no phantom has, for devices, and dark
+streaks beside a beating heart for mosaic attenuation."""
 IN_LOBES = ("lungs", "airways")
 """Organs whose findings are placed in lobes."""
 CLAIMED = (Presence.PRESENT, Presence.UNCERTAIN)
@@ -75,12 +77,12 @@ def _claimed(finding: Finding, one: LabelOpinion, findings: tuple[Finding, ...])
     best = measured_probability(findings, finding.label)
     if finding.probability is None or best is None:
         return finding
-    possible, seen = _ladder()["possible"], one.seen(best)
+    possible, seen = least("possible"), one.seen(best)
     joint = max(one.joined(best), possible) if seen >= possible else seen
     probability = joint if finding.probability == best else min(joint, finding.probability)
-    if finding.probability >= _ladder()["stated"]:
+    if finding.probability >= least("stated"):
         probability = max(probability, possible)
-    presence = Presence.PRESENT if probability >= _ladder()["probable"] else Presence.UNCERTAIN
+    presence = Presence.PRESENT if probability >= least("probable") else Presence.UNCERTAIN
     return finding.model_copy(update={"probability": probability, "presence": presence})
 
 
@@ -88,16 +90,16 @@ def _unclaimed(finding: Finding, one: LabelOpinion) -> Finding:
     """A finding that no detector claims, claimed by the model or left as it is."""
     if finding.presence is Presence.NOT_EVALUATED and finding.reason in NOT_IN_VIEW:
         return finding
-    measured, ladder = _judged(finding), _ladder()
+    measured = _judged(finding)
     seen = one.seen(measured)
-    if finding.label in NEVER_ALONE or seen < ladder["probable"] or not one.evidence:
+    if finding.label in NEVER_ALONE or seen < least("probable") or not one.evidence:
         return finding.model_copy(update={"probability": seen}) if finding.presence is Presence.ABSENT else finding
     entry = vocabulary().label(finding.label)
     return Finding(
         id=finding.id,
         label=finding.label,
         presence=Presence.UNCERTAIN,
-        probability=max(one.joined(measured), ladder["possible"]),
+        probability=max(one.joined(measured), least("possible")),
         laterality=one.laterality if entry.is_sided else Laterality.NONE,
         anatomy=one.anatomy if entry.organ in IN_LOBES else (),
         box_mm=one.evidence[0].box_mm,
@@ -110,7 +112,7 @@ def _is_suspected(finding: Finding, one: LabelOpinion) -> bool:
     is_open = finding.presence is Presence.ABSENT or (
         finding.presence is Presence.NOT_EVALUATED and finding.reason not in NOT_IN_VIEW
     )
-    return is_open and one.seen(_judged(finding)) >= _ladder()["possible"]
+    return is_open and one.seen(_judged(finding)) >= least("possible")
 
 
 def _judged(finding: Finding) -> float | None:
@@ -125,10 +127,6 @@ def _notices(doubted: list[str], added: list[str], considered: list[str]) -> Ite
             yield Notice(code=code, level=NoticeLevel.INFO, fields={"label": label})
 
 
-def _ladder() -> dict[str, float]:
-    return {hedge.name: hedge.at_least for hedge in vocabulary().hedges}
-
-
 def _step(probability: float | None) -> int:
-    """How many steps of the ladder a probability reaches."""
-    return sum(probability >= at_least for at_least in _ladder().values()) if probability is not None else len(_ladder())
+    """How many steps of the ladder a finding reaches; all of them without a probability."""
+    return len(vocabulary().hedges) if probability is None else steps_reached(probability)

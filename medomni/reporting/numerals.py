@@ -9,6 +9,7 @@ read as zero without being zero gets one more digit.
 
 from dataclasses import dataclass
 from decimal import ROUND_FLOOR, ROUND_HALF_UP, Context, Decimal
+from functools import lru_cache
 from typing import Final
 
 from medomni.reporting.phrases import PhraseBank
@@ -36,6 +37,7 @@ def numeral(measurement: Measurement) -> Numeral:
     return Numeral(rounded(value, decimals, bound), UNIT_TEXT.get(unit, unit))
 
 
+@lru_cache(maxsize=4096)
 def rounded(value: float, decimals: int, is_lower_bound: bool = False) -> str:
     """The value with that many decimals, one more when it would read as zero, or "<0.01" when that is not enough."""
     for places in (decimals, decimals + 1):

@@ -5,7 +5,7 @@ the same facts in either language.
 """
 
 import string
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Final
@@ -56,10 +56,31 @@ def notice_text(notice: Notice, language: str) -> str:
     label, organ, structure, finding, place or concept, is shown under its name in the language.
     """
     words = bank(language)
-    template = notice_words().get(notice.code, {}).get(language)
+    return _notice(notice.code, {key: _field(key, value, words) for key, value in notice.fields.items()}, words)
+
+
+def notice_texts(notices: Iterable[Notice], language: str) -> tuple[tuple[Notice, str], ...]:
+    """The sentence of every notice, beside the notice; those that differ in nothing but their label are told as one."""
+    words = bank(language)
+    alike: dict[tuple[object, ...], list[Notice]] = {}
+    for notice in notices:
+        others = tuple(sorted((key, value) for key, value in notice.fields.items() if key != "label"))
+        alike.setdefault((notice.code, notice.level, others), []).append(notice)
+    told = []
+    for first, *more in alike.values():
+        fields = {key: _field(key, value, words) for key, value in first.fields.items()}
+        labels = dict.fromkeys(one.fields["label"] for one in (first, *more) if "label" in one.fields)
+        if labels:
+            fields["label"] = words.listed([_field("label", label, words) for label in labels])
+        text = _notice(first.code, fields, words)
+        told.append((first, text[:1].upper() + text[1:]))
+    return tuple(told)
+
+
+def _notice(code: str, fields: dict[str, str], words: PhraseBank) -> str:
+    template = notice_words().get(code, {}).get(words.language)
     if template is None:
-        return words.say("notice.unknown", code=notice.code)
-    fields = {key: _field(key, value, words) for key, value in notice.fields.items()}
+        return words.say("notice.unknown", code=code)
     missing = {slot: words.say("notice.missing_field") for slot in slots_of(template) - fields.keys()}
     return template.format_map(fields | missing)
 

@@ -7,7 +7,7 @@ The review reads finished text with this, whoever wrote it, so it shares no code
 
 import re
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 
 from pydantic import TypeAdapter
 
@@ -18,6 +18,8 @@ from medomni.reporting.vocabulary import read_table, vocabulary
 from medomni.types.finding import Laterality
 
 NUMBER = re.compile(r"(?<![0-9.])(?P<digits>-?[0-9][0-9,]*(?:\.[0-9]+)?)(?:\s?(?P<unit>%|mm\b|mL\b|L\b|HU\b))?")
+KEPT = 8192
+"""Readings of sentences that are kept: of a report that is edited, all sentences but one are those of before."""
 CLAUSE = re.compile(r"[;；。！!?？]|\.(?![0-9])")
 
 
@@ -40,20 +42,23 @@ class Number:
     unit: str
 
 
-def clauses(text: str, language: str) -> list[str]:
+@lru_cache(maxsize=KEPT)
+def clauses(text: str, language: str) -> tuple[str, ...]:
     """The text in parts that are denied or asserted as a whole."""
     parts = [part for sentence in CLAUSE.split(text) for part in cues(language).words["clause_breaks"].split(sentence)]
-    return [part for part in parts if part and part.strip()]
+    return tuple(part for part in parts if part and part.strip())
 
 
-def claiming_clauses(text: str, language: str) -> list[str]:
+@lru_cache(maxsize=KEPT)
+def claiming_clauses(text: str, language: str) -> tuple[str, ...]:
     """The clauses that claim something: not those that say what was left out, nor a list under such a heading."""
     head = re.split("[:：]", text, maxsplit=1)
     if len(head) > 1 and says("unassessed", head[0], language):
-        return []
-    return [clause for clause in clauses(text, language) if not says("unassessed", clause, language)]
+        return ()
+    return tuple(clause for clause in clauses(text, language) if not says("unassessed", clause, language))
 
 
+@lru_cache(maxsize=KEPT)
 def says(kind: str, text: str, language: str) -> bool:
     """Whether the text holds a word of that kind (a key of review.toml)."""
     masked = cues(language).words["masked"].sub(" ", text.lower())
@@ -66,18 +71,24 @@ def sides(text: str, language: str) -> set[Laterality]:
     return {side for kind, side in kinds.items() if says(kind, text, language)}
 
 
-def organs(text: str, language: str) -> list[str]:
+@lru_cache(maxsize=KEPT)
+def organs(text: str, language: str) -> tuple[str, ...]:
     """The organs that a text names."""
-    return [organ for organ, pattern in cues(language).organs.items() if pattern.search(text.lower())]
+    return tuple(organ for organ, pattern in cues(language).organs.items() if pattern.search(text.lower()))
 
 
 def labels(text: str, language: str) -> dict[str, int]:
     """The finding labels that a text names, and where; a name inside a longer one (冠状动脉壁钙化) is no mention of its own."""
+    return dict(_labels(text, language))
+
+
+@lru_cache(maxsize=KEPT)
+def _labels(text: str, language: str) -> tuple[tuple[str, int], ...]:
     plain = text.lower()
     found = [(label, match.span()) for label, pattern in cues(language).labels.items() for match in pattern.finditer(plain)]
     spans = {span for _, span in found}
     whole = [(label, span) for label, span in found if not any(_is_inside(span, other) for other in spans)]
-    return {label: start for label, (start, _) in reversed(whole)}
+    return tuple({label: start for label, (start, _) in reversed(whole)}.items())
 
 
 def _is_inside(span: tuple[int, int], other: tuple[int, int]) -> bool:
@@ -98,11 +109,12 @@ def is_denied(clause: str, at: int, language: str) -> bool:
     return bool(words["denied_before"].search(masked) or words["denied_after"].search(after))
 
 
-def numbers(text: str, language: str) -> list[Number]:
+@lru_cache(maxsize=KEPT)
+def numbers(text: str, language: str) -> tuple[Number, ...]:
     """The numbers of a text, without digits that are part of a name (COVID-19, T12)."""
     plain = cues(language).digit_names.sub(" ", text)
     found = NUMBER.finditer(plain)
-    return [Number(match["digits"].replace(",", ""), match["unit"] or "") for match in found]
+    return tuple(Number(match["digits"].replace(",", ""), match["unit"] or "") for match in found)
 
 
 @cache

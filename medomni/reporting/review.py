@@ -19,7 +19,7 @@ from medomni.reporting.vocabulary import vocabulary
 from medomni.types.context import FactKind
 from medomni.types.finding import Finding, Laterality, Presence
 from medomni.types.notice import Notice, NoticeLevel
-from medomni.types.report import Draft, SectionName, Sentence
+from medomni.types.report import Draft, Origin, ReceiptKind, SectionName, Sentence
 from medomni.types.study import Contrast
 
 CLAIMING: Final = (SectionName.FINDINGS, SectionName.IMPRESSION)
@@ -63,14 +63,15 @@ def _claim(draft: Draft, sentence: Sentence, clause: str, label: str, at: int) -
     of_label = [f for f in draft.findings if f.label == label]
     own = [f for f in of_label if f.id in sentence.finding_ids] or of_label
     there = [f for f in own if is_claimed(f)]
+    raised = _warning if is_by_person(sentence) else _unsafe
     if reading.is_denied(clause, at, draft.language):
         named = reading.sides(clause, draft.language)
         if any(not named or f.laterality in (*named, Laterality.BILATERAL, Laterality.NONE) for f in there):
-            yield _unsafe("denied_but_found", label=label)
+            yield raised("denied_but_found", label=label)
         elif not there and not any(f.presence is Presence.ABSENT for f in own):
-            yield _unsafe("denied_but_not_evaluated", label=label)
+            yield raised("denied_but_not_evaluated", label=label)
     elif not there:
-        yield _unsafe("claimed_without_finding", label=label)
+        yield raised("claimed_without_finding", label=label)
     elif all(hedge(f) != "stated" for f in there) and not reading.says("hedged", clause, draft.language):
         yield _warning("certainty_overstated", label=label)
 
@@ -101,7 +102,8 @@ def _scope(draft: Draft) -> Iterator[Notice]:
             claimed += [sentence.organ, *reading.organs(clause, draft.language)]
         for organ in dict.fromkeys(claimed):
             if organ in left_out:
-                is_outside = left_out[organ] == "outside_field_of_view"
+                is_said = sentence.receipt is not None and sentence.receipt.kind is ReceiptKind.DICTATED
+                is_outside = left_out[organ] == "outside_field_of_view" and not is_said
                 raised = _unsafe if is_outside else _warning
                 yield raised("organ_not_evaluated_but_named", organ=organ, reason=left_out[organ])
 
@@ -137,13 +139,17 @@ def _prior(draft: Draft) -> Iterator[Notice]:
 def _numbers(draft: Draft) -> Iterator[Notice]:
     """Numbers that neither a finding nor the header, the history or the prior explains."""
     for section, sentence in _sentences(draft, *SectionName):
+        named = reading.numbers(without_names(draft, sentence.text), draft.language)
+        if section is SectionName.ADDENDUM or not named:
+            continue
         allowed = allowed_numbers(draft, sentence, reading.sides(sentence.text, draft.language))
         if allowed is None:
             continue
-        for number in reading.numbers(without_names(draft, sentence.text), draft.language):
+        for number in named:
             if (number.digits, number.unit) not in allowed:
                 shown = f"{number.digits} {number.unit}".strip()
-                yield _unsafe("number_without_source", number=shown, section=section.value)
+                raised = _warning if is_by_person(sentence) else _unsafe
+                yield raised("number_without_source", number=shown, section=section.value)
 
 
 def _receipts(draft: Draft) -> Iterator[Notice]:
@@ -166,6 +172,11 @@ def _history(draft: Draft) -> Iterator[Notice]:
         is_sided = fact.laterality in (Laterality.LEFT, Laterality.RIGHT) and not fact.is_negated
         if is_sided and one_sided and seen == one_sided and Laterality(fact.laterality) not in seen:
             yield _warning("history_side_differs", concept=fact.concept, side=fact.laterality)
+
+
+def is_by_person(sentence: Sentence) -> bool:
+    """Whether a person wrote a part of a sentence: what it says without evidence is then theirs to say, and a warning."""
+    return any(span.origin in (Origin.TYPED, Origin.DICTATED) for span in sentence.spans)
 
 
 def _organ(finding: Finding) -> str:

@@ -8,7 +8,7 @@ knows nothing about a study.
 
 import tomllib
 from enum import StrEnum
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
 
 from pydantic import Field, TypeAdapter
@@ -118,6 +118,7 @@ def organ_order(organ: str) -> tuple[int, str]:
     return (entry.order if entry else 999, organ)
 
 
+@lru_cache(maxsize=4096)
 def side(place: str) -> Laterality:
     """The patient's side of a structure, zone or measurement, read from the table or else from the name itself."""
     entry = anatomy().zones.get(place) or anatomy().structures.get(place)

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from medomni.anatomy import anatomy
 from medomni.reporting.case import Case
+from medomni.reporting.dictated import is_dictated
 from medomni.reporting.hedge import hedge
 from medomni.reporting.lines import SIDES, Line, lines
 from medomni.reporting.numerals import amount, numeral
@@ -64,6 +65,9 @@ def worded(words: PhraseBank, line: Line, name: str, where: str, details: list[s
 
 def details(words: PhraseBank, line: Line) -> list[str]:
     """Every number of a line in words, except the zone volumes that stand beside their zones."""
+    if is_dictated(line.finding):
+        said = [amount(measurement, words) for measurement in line.measurements]
+        return [words.say("detail.dictated", value=value) for value in said] or [words.say("detail.as_dictated")]
     if line.is_side_withheld:
         return [*_withheld(words, line), words.say("line.side_withheld")]
     shown = [_size(words, line)]

@@ -48,12 +48,13 @@ class Measurement(Value):
 
 
 class Evidence(Value):
-    """What on the image supports a finding: a mask, a box or a slice."""
+    """What supports a finding: on the image a mask, a box or a slice; of a dictation the characters that state it."""
 
     structure: str = ""
     slice_index: int | None = Field(default=None, ge=0)
     position_mm: tuple[float, float, float] | None = None
     box_mm: BoxMm | None = None
+    span: tuple[int, int] | None = None
     source: str = ""
 
 

@@ -2,10 +2,11 @@
 
 from enum import StrEnum
 
-from pydantic import Field
+from pydantic import AwareDatetime, Field
 
 from medomni.types.codes import Value
 from medomni.types.context import PatientContext
+from medomni.types.dictation import Dictation
 from medomni.types.finding import BoxMm, Finding
 from medomni.types.notice import Notice
 from medomni.types.provenance import Provenance
@@ -41,13 +42,35 @@ class Receipt(Value):
     tags: tuple[str, ...] = ()
 
 
+class Origin(StrEnum):
+    """Who wrote a stretch of text."""
+
+    AI = "ai"
+    DICTATED = "dictated"
+    TYPED = "typed"
+    TEMPLATE = "template"
+    PRIOR = "prior"
+
+
+class Span(Value):
+    """Characters ``start`` to ``end`` of a sentence, and who wrote them."""
+
+    start: int = Field(ge=0)
+    end: int = Field(gt=0)
+    origin: Origin
+
+
 class Sentence(Value):
-    """One sentence of the report. ``organ`` groups the sentences of the findings section."""
+    """One sentence of the report. ``organ`` groups the sentences of the findings section.
+
+    ``spans`` tells who wrote which characters once a person has changed the sentence; without any, its receipt tells.
+    """
 
     text: str = Field(min_length=1)
     receipt: Receipt | None
     finding_ids: tuple[str, ...] = ()
     organ: str = ""
+    spans: tuple[Span, ...] = ()
 
 
 class SectionName(StrEnum):
@@ -59,6 +82,7 @@ class SectionName(StrEnum):
     COMPARISON = "comparison"
     FINDINGS = "findings"
     IMPRESSION = "impression"
+    ADDENDUM = "addendum"
 
 
 class Section(Value):
@@ -93,6 +117,7 @@ class Draft(Value):
 
     language: str = Field(pattern=r"^(en|zh)$")
     context: PatientContext
+    dictation: Dictation = Dictation()
     acquisition: Acquisition
     prior: Prior | None = None
     coverage: Coverage
@@ -101,9 +126,31 @@ class Draft(Value):
     notices: tuple[Notice, ...] = ()
 
 
+class Verdict(StrEnum):
+    """What a person decided about a finding of the machine."""
+
+    ACCEPTED = "accepted"
+    CONFIRMED = "confirmed"
+    REJECTED = "rejected"
+
+
+class Signature(Value):
+    """A person's signature under a report: who, in which role, when, and the state that it gave the report."""
+
+    name: str = Field(min_length=1, max_length=255)
+    role: str
+    at: AwareDatetime
+    state: ReportState
+
+
 class Report(Draft):
-    """A reviewed draft with its state and where it came from; ``report.json`` is exactly this value."""
+    """A reviewed draft with its state and where it came from; ``report.json`` is exactly this value.
+
+    ``verdicts`` are what a person decided about findings, by finding id; ``signatures`` stand in order of time.
+    """
 
     schema_version: str = "1"
     state: ReportState = ReportState.DRAFT
     provenance: Provenance
+    verdicts: dict[str, Verdict] = Field(default_factory=dict)
+    signatures: tuple[Signature, ...] = ()

@@ -10,10 +10,11 @@ from scipy import ndimage
 from scipy.spatial import ConvexHull
 from scipy.spatial.distance import pdist
 
+from medomni.reporting.hedge import presence_of
 from medomni.types.finding import Finding, Laterality, Measurement, Presence
 from preprocessing.detect.answer import absent, identifier, judged, not_evaluated
 from preprocessing.detect.calcium_score import Calcium, calcium_evidence, score_calcium, slabs_around
-from preprocessing.detect.calibration import calibrated, presence_of
+from preprocessing.detect.calibration import calibrated
 from preprocessing.detect.case import Case
 from preprocessing.detect.place import evidence
 from preprocessing.detect.sides import union_box

@@ -3,8 +3,8 @@
 label + probability + lesion -> Finding
 """
 
+from medomni.reporting.hedge import presence_of
 from medomni.types.finding import Evidence, Finding, Measurement, Presence
-from preprocessing.detect.calibration import presence_of
 from preprocessing.detect.sides import SidedLesion, union_box
 
 VOLUME_NAMES = {"lung_opacity": "opacity_volume", "consolidation": "consolidation_volume", "pleural_effusion": "effusion_volume"}

@@ -14,9 +14,7 @@ from pathlib import Path
 
 from pydantic import Field, TypeAdapter
 
-from medomni.reporting.vocabulary import vocabulary
 from medomni.types.codes import Value
-from medomni.types.finding import Presence
 
 TABLE = Path(__file__).with_name("calibration.toml")
 STEEPEST = 30.0
@@ -76,14 +74,6 @@ def calibrated(label: str, measure: float) -> float:
         KeyError: the table has no curve for the label.
     """
     return curves()[label].probability(measure)
-
-
-def presence_of(probability: float) -> Presence:
-    """The presence that a probability stands for on the ladder of ``findings.toml``."""
-    steps = {hedge.name: hedge.at_least for hedge in vocabulary().hedges}
-    if probability >= steps["probable"]:
-        return Presence.PRESENT
-    return Presence.UNCERTAIN if probability >= steps["possible"] else Presence.ABSENT
 
 
 @cache

@@ -9,10 +9,11 @@ from collections.abc import Callable
 
 import numpy as np
 
+from medomni.reporting.hedge import presence_of
 from medomni.types.finding import Evidence, Finding, Laterality, Measurement, Presence
 from medomni.types.region import Region
 from preprocessing.detect.answer import identifier, not_evaluated
-from preprocessing.detect.calibration import calibrated, presence_of
+from preprocessing.detect.calibration import calibrated
 from preprocessing.detect.case import Case
 from preprocessing.detect.lung_lesions import lung_lesions
 from preprocessing.detect.nodule import shows_nodules

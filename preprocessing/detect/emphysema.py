@@ -3,8 +3,9 @@
 import numpy as np
 from scipy import ndimage
 
+from medomni.reporting.hedge import presence_of
 from medomni.types.finding import Evidence, Finding, Laterality, Measurement, Presence
-from preprocessing.detect.calibration import calibrated, presence_of
+from preprocessing.detect.calibration import calibrated
 from preprocessing.detect.case import Case
 from preprocessing.detect.lung_grid import LungGrid, lung_grid
 from preprocessing.measure.regions import lungs_by_side, weighted_mean

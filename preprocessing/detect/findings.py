@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from medomni.pipeline import Detection
+from medomni.pipeline import Detection, Progress
 from medomni.reporting.vocabulary import vocabulary
 from medomni.types.finding import Finding, Presence
 from medomni.types.notice import Notice
@@ -66,10 +66,15 @@ WIDE_CONSOLIDATION_ML = 20.0
 """A consolidation of about a subsegment: from here on the lung mask is doubted."""
 
 
-def detect(volume: Volume, segmentation: Segmentation, regions: tuple[Region, ...], coverage: Coverage) -> Detection:
+def detect(
+    volume: Volume, segmentation: Segmentation, regions: tuple[Region, ...], coverage: Coverage, progress: Progress
+) -> Detection:
     """Return all findings of one volume; each of the 18 labels occurs at least once."""
     case = Case(volume, segmentation, regions, coverage)
-    found = tuple(finding for detector in DETECTORS for finding in detector(case))
+    found: tuple[Finding, ...] = ()
+    for k, detector in enumerate(DETECTORS):
+        progress(k / len(DETECTORS))
+        found += detector(case)
     return Detection(
         findings=(*found, *_not_evaluated(found, coverage)),
         notices=tuple(_notices(found)),
@@ -104,4 +109,4 @@ def _notices(found: tuple[Finding, ...]) -> Iterator[Notice]:
     """A wide consolidation reaches where density rules cannot follow: its lung is larger than its mask."""
     dense_ml = sum(m.value for finding in found if finding.label == "consolidation" for m in finding.measurements)
     if dense_ml >= WIDE_CONSOLIDATION_ML:
-        yield Notice(code="lung_beyond_consolidation")
+        yield Notice(code="lung_beyond_consolidation", fields={"label": "consolidation"})

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float64
 
+from medomni.reporting.hedge import presence_of
 from medomni.types.finding import Presence
 from medomni.types.volume import Grid
-from preprocessing.detect.calibration import calibrated, presence_of
+from preprocessing.detect.calibration import calibrated
 from preprocessing.detect.candidates import Candidate, find_candidates
 from preprocessing.detect.case import Case
 from preprocessing.detect.lung_grid import lung_grid

@@ -6,9 +6,9 @@ real lungs has not been measured.
 
 import numpy as np
 
+from medomni.reporting.hedge import presence_of
 from medomni.types.finding import BoxMm, Evidence, Finding, Laterality, Measurement
 from preprocessing.detect.answer import not_evaluated
-from preprocessing.detect.calibration import presence_of
 from preprocessing.detect.case import Case
 from preprocessing.detect.lung_lesions import lung_lesions
 from preprocessing.detect.masks import is_fine_enough

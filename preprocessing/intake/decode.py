@@ -75,13 +75,12 @@ def decode_frames(frames: tuple[Frame, ...], shape: tuple[int, int, int], progre
         BadInput: a frame is damaged, or decoding it broke a cap; names its file.
         MissingPart: no codec for its compression is installed.
     """
-    can_fork = "fork" in multiprocessing.get_all_start_methods() and sys.platform != "darwin"
     step = 2 if len(frames) >= FRAMES_FOR_TWO and (os.cpu_count() or 1) > 1 else 1
     works = [_Work(frames, shape, first, step) for first in range(min(step, len(frames)))]
     size = 2 * shape[0] * shape[1] * shape[2]
     if size > UNPACKED_FREE and size > MAX_PACKING * sum(frame.length for frame in frames):
         raise _refusal(frames[0], f"{size >> 20} MiB out of far too little data")
-    if can_fork:
+    if _can_fork():
         memory = mmap.mmap(-1, size)
         _run(multiprocessing.get_context("fork"), works, _child_in_fork, memory, progress)
         return np.frombuffer(memory, np.int16).reshape(shape)
@@ -178,6 +177,11 @@ def _refusal(frame: Frame, found: str) -> BadInput:
 def _name(frame: Frame) -> str:
     with Contents() as contents:
         return contents.named(Item(frame.path, frame.path.name, frame.member)).name
+
+
+def _can_fork() -> bool:
+    """Whether this system forks processes safely."""
+    return "fork" in multiprocessing.get_all_start_methods() and sys.platform != "darwin"
 
 
 def _child_in_fork(work: _Work, memory: mmap.mmap, outlet: Connection) -> None:

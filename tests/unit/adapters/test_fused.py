@@ -52,6 +52,8 @@ def recipe(**changes):
         "first_seed": 3_100_000,
         "text_first": 0,
         "text_share": 0.3,
+        "gate_steps": 3,
+        "gate_rate": 3e-3,
         "seed": 1,
         "steps": 4,
         "batch": 6,
@@ -107,7 +109,7 @@ def test_texts_alone_come_first_and_now_and_then(patients, words):
     assert all(turn.sight is None for turn in drawn[:5])
     assert {turn.sight is None for turn in drawn[5:]} == {True, False}
     assert torch.equal(next(iter(turns.after(3))).text, drawn[3].text)
-    assert set(learner().losses(drawn[0])) == {"text"}
+    assert set(learner().losses(drawn[0])) == {"text", "heard"}
 
 
 def test_training_lowers_the_loss_and_leaves_the_near_network_alone(patients, words, tmp_path):
@@ -139,3 +141,27 @@ def test_patients_of_whom_nothing_is_given_on_one_side_are_answered(patients, wo
     assert all(torch.isfinite(value) for value in losses.values())
     assert torch.isfinite(answer.logits).all()
     assert json.dumps(turn.task)
+
+
+def test_importance_is_learned_from_how_much_each_modality_is_missed(patients, words):
+    one = learner()
+    turns = fused.Turns(patients, words, recipe(batch=12))
+    weighed = [turn for turn in (turns.turn(np.random.default_rng(seed)) for seed in range(30)) if turn.is_weighed]
+    losses = [one.losses(turn) for turn in weighed]
+    assert any("importance" in loss for loss in losses)
+    first = next(loss["importance"] for loss in losses if "importance" in loss)
+    first.backward()
+    assert one.omni.fusion.important.weight.grad is not None
+    assert all(parameter.grad is None for parameter in one.omni.heard.parameters())
+
+
+def test_gates_learn_on_alone_and_nothing_else_changes(patients, words, tmp_path):
+    one = learner()
+    turns = fused.Turns(patients, words, recipe(steps=2, batch=8, gate_steps=4, gate_rate=1e-2))
+    fused.train(one, turns, tmp_path / "fused.pt", Told("fused"))
+    fused.train_gates(one, turns, tmp_path / "fused.pt", tmp_path / "gates.pt", Told("gates"))
+    before, after = averaged(tmp_path / "fused.pt"), averaged(tmp_path / "gates.pt")
+    changed = {name for name in after if not torch.equal(before[name], after[name])}
+    assert any(".gate." in name for name in changed)
+    assert all(".gate." in name or name.endswith(".pair") for name in changed)
+    assert all(turn.sight is not None for turn in turns.looks_after(0))

@@ -12,6 +12,7 @@ from medomni.model.config import LABELS, tiny
 from medomni.model.omni import Omni
 from medomni.model.omni_folder import Answering
 from medomni.model.words import learn_words
+from medomni.types.dictation import Told
 from medomni.types.finding import Laterality
 from medomni.types.opinion import Joint
 from preprocessing.look import OmniLook, evidence
@@ -49,7 +50,7 @@ def packed(folder, tmp_path_factory):
 
 
 def test_every_label_gets_an_opinion_with_its_place(packed):
-    opinion = OmniLook(packed)(STUDY, STRUCTURES_SEEN, "")
+    opinion = OmniLook(packed)(STUDY, STRUCTURES_SEEN, Told())
     assert [one.label for one in opinion.labels] == list(LABELS)
     assert opinion.given == ("vision",)
     assert len(opinion.digest) == 64
@@ -62,7 +63,7 @@ def test_every_label_gets_an_opinion_with_its_place(packed):
 
 
 def test_a_history_is_heard_and_logged(packed):
-    without, given = (OmniLook(packed)(STUDY, STRUCTURES_SEEN, text) for text in ("", "fever and cough"))
+    without, given = (OmniLook(packed)(STUDY, STRUCTURES_SEEN, Told(history=text)) for text in ("", "fever and cough"))
     assert given.given == ("vision", "text")
     assert "query<-text" in given.gates
     assert "query<-text" not in without.gates
@@ -85,7 +86,7 @@ def test_saved_weights_answer_as_before_up_to_half_precision(folder):
 
 def test_missing_weights_are_a_missing_part(tmp_path):
     with pytest.raises(MissingPart, match="omni model"):
-        OmniLook(tmp_path)(STUDY, STRUCTURES_SEEN, "")
+        OmniLook(tmp_path)(STUDY, STRUCTURES_SEEN, Told())
 
 
 def test_box_of_cells_lies_where_the_scan_lies():
@@ -100,7 +101,7 @@ def test_box_of_cells_lies_where_the_scan_lies():
 
 
 def test_side_follows_the_lobes_of_the_likely_cells(packed):
-    opinion = OmniLook(packed)(STUDY, STRUCTURES_SEEN, "")
+    opinion = OmniLook(packed)(STUDY, STRUCTURES_SEEN, Told())
     for one in opinion.labels:
         left = [place for place in one.evidence if place.position_mm[0] > 0]
         assert one.laterality is not Laterality.RIGHT or not left
@@ -109,11 +110,11 @@ def test_side_follows_the_lobes_of_the_likely_cells(packed):
         assert one.laterality is (expected or Laterality(next(iter(sides))))
 
 
-@pytest.mark.parametrize("history", ["", "fever and cough"])
-def test_a_packed_model_answers_as_torch_does(folder, packed, history):
+@pytest.mark.parametrize("texts", [(), [("history", "fever and cough"), ("dictation", "a nodule")]])
+def test_a_packed_model_answers_as_torch_does(folder, packed, texts):
     scan = to_scan(STUDY, STRUCTURES_SEEN).focused()
     by_torch, by_graphs = (
-        omni_runtime.open_runtime(model, 1).run(scan.codes, scan.structures, history) for model in (folder, packed)
+        omni_runtime.open_runtime(model, 1).run(scan.codes, scan.structures, texts) for model in (folder, packed)
     )
     for name in ("cells", "whole", "image", "blind"):
         assert np.allclose(getattr(by_graphs, name), getattr(by_torch, name), atol=1e-3)
@@ -125,4 +126,4 @@ def test_any_file_is_no_packed_model(tmp_path):
     file = tmp_path / f"other{omni_runtime.PACKED}"
     file.write_bytes(b"something")
     with pytest.raises(BadInput, match="no packed omni model"):
-        omni_runtime.open_runtime(file, 1).run(np.zeros((10, 4, 4), np.uint8), np.zeros((10, 2, 2), np.uint8), "")
+        omni_runtime.open_runtime(file, 1).run(np.zeros((10, 4, 4), np.uint8), np.zeros((10, 2, 2), np.uint8), ())

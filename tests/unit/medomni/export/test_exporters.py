@@ -10,7 +10,7 @@ from tests import reports
 
 
 def test_built_in_formats_come_through_the_plug_in_door():
-    assert {"fhir-r4", "html", "text"} <= set(names(Group.EXPORTERS))
+    assert {"fhir-r4", "html", "pdf", "text"} <= set(names(Group.EXPORTERS))
 
 
 def test_unknown_format_lists_those_that_exist():
@@ -23,6 +23,7 @@ def test_each_built_in_format_writes_its_kind():
     report, study = reports.report(), reports.study()
     assert exporters.export("html", report, study).startswith(b"<!DOCTYPE html>")
     assert exporters.export("text", report, study).startswith(b"CT report")
+    assert exporters.export("pdf", report, study).startswith(b"%PDF-")
     assert json.loads(exporters.export("fhir-r4", report, study))["resourceType"] == "Bundle"
 
 

@@ -12,6 +12,7 @@ from medomni.export.fhir_ids import Token, search
 from medomni.export.fhir_values import day, human_names
 from medomni.export.html import to_html
 from medomni.types.codes import LOINC, SNOMED_CT
+from medomni.types.finding import Evidence, Finding, Presence
 from medomni.types.notice import Notice, NoticeLevel
 from medomni.types.region import Coverage
 from medomni.types.report import ReportState
@@ -101,6 +102,17 @@ def test_what_software_asserted_is_labelled():
     made = bundle()
     for kind in ("DiagnosticReport", "Observation", "Provenance"):
         assert all(r["meta"]["security"][0]["code"] == "AIAST" for r in of_type(kind, made))
+
+
+def test_what_a_person_dictated_is_not_the_softwares():
+    said = Evidence(source="dictation", span=(0, 9))
+    finding = Finding(id="dictated-emphysema", label="emphysema", presence=Presence.PRESENT, evidence=(said,))
+    report = reports.report()
+    made = bundle(report.model_copy(update={"findings": (*report.findings, finding)}))
+    labels = [(o["meta"]["security"][0]["code"], "device" in o) for o in of_type("Observation", made)]
+    assert labels.count(("CLINAST", False)) == 1
+    assert labels.count(("AIAST", True)) == len(labels) - 1
+    assert check_bundle(made) == ()
 
 
 @pytest.mark.parametrize(

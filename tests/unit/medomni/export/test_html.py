@@ -5,7 +5,10 @@ import pytest
 
 from medomni.errors import BadInput
 from medomni.export.html import KeyImage, to_html
+from medomni.export.html_receipt import source
+from medomni.types.report import Origin, ReportState, Section, SectionName, Sentence, Span
 from tests import reports
+from tests.unit.medomni.export import signed_reports as made
 
 PNG = b"\x89PNG\r\n\x1a\n" + b"\x00" * 20
 VOID = frozenset({"meta", "img", "br", "hr", "link", "input"})
@@ -153,3 +156,63 @@ def test_a_key_image_that_is_no_png_is_refused():
 
 def test_same_report_gives_the_same_page():
     assert to_html(reports.report()) == to_html(reports.report())
+
+
+def test_a_page_that_nobody_touched_has_neither_signatures_nor_marks():
+    source = to_html(reports.report()).split("</style>")[1]
+    assert not any(word in source for word in ("Signatures", "Underlined", 'class="typed"', 'class="dictated"', "rejected"))
+
+
+def test_words_of_a_person_are_marked_and_explained():
+    source = to_html(made.final())
+    assert '(120 mL<span class="typed">, solid</span>)' in source
+    assert '<p><span class="dictated">Control in 6 weeks.</span></p>' in source
+    assert "Underlined words were written by a person" in source
+
+
+def test_a_sentence_that_a_person_wrote_has_the_person_as_its_source():
+    line = to_html(made.final()).split("Control in 6 weeks.")[1].split("</li>")[0]
+    assert 'class="receipt dictated"' in line
+    assert "no source" not in line
+
+
+def test_a_sentence_that_a_person_changed_says_so_and_what_proved_it_before():
+    edited = made.final().sections[SectionName.FINDINGS].sentences[0]
+    kind, summary, rows = source(edited, made.final())
+    assert kind == "edited"
+    assert summary.startswith("edited (before: measured")
+    assert rows[0] == ("", "A person wrote this; it was not checked against the images.")
+    whole = edited.model_copy(update={"spans": (Span(start=0, end=len(edited.text), origin=Origin.TYPED),)})
+    assert source(whole, made.final())[1].startswith("typed (before: measured")
+    assert source(edited.model_copy(update={"spans": ()}), made.final())[0] == "measured"
+
+
+def test_a_rejected_finding_is_shown_as_such_after_what_was_seen():
+    rows = re.findall(r'<tr class="(\w+)"><th scope="row">(.*?)</th><td class="state">(.*?)</td>', to_html(made.final()))
+    assert ("rejected", "Lung nodule", "rejected on review") in rows
+    kinds = [kind for kind, _, _ in rows]
+    assert kinds.index("rejected") == kinds.index("absent") - 1
+
+
+def test_signatures_stand_below_the_addendum():
+    page = Page(to_html(made.later(ReportState.APPENDED)))
+    assert page.balanced
+    text = page.text
+    assert text.index("Impression") < text.index(made.ADDENDUM) < text.index("Signed as final by Dr. Ana Rossi, radiologist")
+    assert text.index("2024-01-02 10:30 UTC") < text.index("Signed as appended by Dr. Ken Sato, radiologist")
+    assert "2024-01-03 09:05 UTC" in text
+
+
+def test_page_of_a_signed_report_is_closed_to_the_outside():
+    page = Page(to_html(made.later(ReportState.APPENDED)))
+    assert not page.tags() & {"script", "iframe", "object", "embed", "link", "form", "base", "svg"}
+    assert not any(name.startswith("on") or name in ("style", "href", "src") for _, a in page.elements for name in a)
+
+
+def test_hostile_words_of_a_person_are_shown_as_text():
+    spans = (Span(start=0, end=len(reports.HOSTILE), origin=Origin.TYPED),)
+    line = Sentence(text=reports.HOSTILE, receipt=None, spans=spans)
+    sections = {SectionName.FINDINGS: Section(heading="Findings", sentences=(line,))}
+    source = to_html(reports.report(sections=sections))
+    assert "<script" not in source
+    assert '<span class="typed">a&quot;&gt;&lt;script&gt;' in source

@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 from medomni.export import words
+from medomni.reporting.cleaned import clean
 from medomni.reporting.phrases import slots_of
 from medomni.reporting.vocabulary import read_table
 from medomni.types.finding import Evidence, Finding, Laterality, Presence
@@ -47,7 +48,7 @@ def test_every_code_of_the_export_names_its_source():
 
 
 def test_cleaning_keeps_what_can_be_read_and_nothing_else():
-    assert words.clean("a\x00b\u202ec\n\n d\ufeff  山田é") == "abc d 山田é"
+    assert clean("a\x00b\u202ec\n\n d\ufeff  山田é") == "abc d 山田é"
 
 
 def test_equal_notices_are_told_once_and_the_unsafe_one_first():

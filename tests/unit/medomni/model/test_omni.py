@@ -4,7 +4,7 @@ import torch
 
 from medomni.model import audio
 from medomni.model.config import LABELS, MODALITIES, TASKS, base, tiny
-from medomni.model.fusion import Fusion, Look, Tokens
+from medomni.model.fusion import SPREAD, Fusion, Look, Tokens, agreed
 from medomni.model.omni import Given, Omni
 from medomni.model.scan import STRUCTURES
 from medomni.model.vision import VisionHybrid, region_shares
@@ -103,6 +103,21 @@ def test_gates_lie_between_0_and_1_for_each_pair_and_layer():
     for gate in fused.gates.values():
         assert gate.shape == (1, tiny().fusion_layers)
         assert ((gate > 0) & (gate < 1)).all()
+
+
+def test_agreement_tells_the_same_from_the_opposite_and_is_0_without_company():
+    tokens, mask = torch.zeros(2, 3, 8), torch.ones(2, 3, dtype=torch.bool)
+    claims = torch.full((2, len(LABELS)), -6.0)
+    claims[:, :4] = 6.0
+    one = Tokens(tokens, mask, claims)
+    same, opposite = (agreed("vision", {"vision": one, "text": Tokens(tokens, mask, other)}) for other in (claims, -claims))
+    assert (same[:, 0] > 0.9 * SPREAD).all()
+    assert (same[:, 1] < 0.1 * SPREAD).all()
+    assert (opposite[:, 0] < 0.1 * SPREAD).all()
+    assert (opposite[:, 1] > 0.9 * SPREAD).all()
+    absent = Tokens(tokens, torch.zeros_like(mask), claims)
+    for company in ({"vision": one}, {"vision": one, "text": absent}, {"vision": one, "text": Tokens(tokens, mask)}):
+        assert (agreed("vision", company) == 0).all()
 
 
 @pytest.mark.parametrize("task", TASKS)

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 import medomni
-from medomni.reporting.phrases import bank, notice_text, notice_words, slots_of
+from medomni.reporting.phrases import bank, notice_text, notice_texts, notice_words, slots_of
 from medomni.reporting.vocabulary import vocabulary
-from medomni.types.notice import Notice
+from medomni.types.notice import Notice, NoticeLevel
 
 ROOT = Path(medomni.__file__).parents[1]
 PACKAGES = ("medomni", "preprocessing", "adapters", "evaluation", "app")
@@ -146,3 +146,12 @@ def test_no_report_word_is_written_in_python():
             if getattr(call.func, "id", "") == "Sentence":
                 texts = [keyword.value for keyword in call.keywords if keyword.arg == "text"]
                 assert not any(isinstance(text, ast.Constant | ast.JoinedStr) for text in texts), path.name
+
+
+@pytest.mark.parametrize(("language", "names"), [("en", "Lung opacity and consolidation: "), ("zh", "肺内密度增高影及肺实变：")])
+def test_notices_that_differ_in_their_label_alone_are_told_as_one(language, names):
+    doubted = [Notice(code="model_is_less_sure", fields={"label": label}) for label in ("lung_opacity", "consolidation")]
+    other = Notice(code="model_is_less_sure", level=NoticeLevel.INFO, fields={"label": "atelectasis"})
+    told = notice_texts([*doubted, other, Notice(code="lungs_partly_covered")], language)
+    assert [notice.code for notice, _ in told] == ["model_is_less_sure", "model_is_less_sure", "lungs_partly_covered"]
+    assert told[0][1].startswith(names)

@@ -96,7 +96,7 @@ def test_english_and_chinese_carry_the_same_facts(found, evaluated, is_side_know
     )
 
     assert english.notices == chinese.notices
-    for name in SectionName:
+    for name in english.sections:
         ours, theirs = english.sections[name].sentences, chinese.sections[name].sentences
         assert [facts_of(s, "en") for s in ours] == [facts_of(s, "zh") for s in theirs]
 

@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 
+from medomni.reporting.hedge import presence_of
 from medomni.reporting.vocabulary import vocabulary
 from medomni.types.finding import Presence
 from preprocessing.detect import calibrate
-from preprocessing.detect.calibration import TABLE, Curve, Scale, calibrated, curves, presence_of
+from preprocessing.detect.calibration import TABLE, Curve, Scale, calibrated, curves
 
 
 def test_every_curve_belongs_to_a_label_and_rises():

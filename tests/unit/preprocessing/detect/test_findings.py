@@ -25,7 +25,7 @@ def _run(volume):
     segmentation = HuRules().segment(volume)
     regions = measure(volume, segmentation)
     coverage, _ = scope(volume, segmentation, regions)
-    return detect(volume, segmentation, regions, coverage)
+    return detect(volume, segmentation, regions, coverage, lambda _: None)
 
 
 def _finding(detection, label):
@@ -153,7 +153,7 @@ def test_segmented_nodules_are_measured_one_by_one():
     )
     regions = measure(volume, segmentation)
     coverage, _ = scope(volume, segmentation, regions)
-    found = [f for f in detect(volume, segmentation, regions, coverage).findings if f.label == "lung_nodule"]
+    found = [f for f in detect(volume, segmentation, regions, coverage, lambda _: None).findings if f.label == "lung_nodule"]
     assert [f.laterality for f in found] == [Laterality.LEFT, Laterality.RIGHT]
     assert [f.presence for f in found] == [Presence.PRESENT] * 2
     assert found[0].measurement("long_diameter").value == pytest.approx(18, abs=4)

@@ -67,10 +67,10 @@ def test_server_that_is_not_there_is_a_missing_part():
 
 
 def test_settings_make_the_drafter_and_its_key_is_never_shown():
-    known = {"MEDOMNI_DRAFTER_URL": "http://127.0.0.1:1/v1", "MEDOMNI_DRAFTER_MODEL": "m", "MEDOMNI_DRAFTER_KEY": "secret"}
+    known = {"MEDOMNI_DRAFTER_URL": "http://127.0.0.1:1/v1", "MEDOMNI_DRAFTER_MODEL": "m", "MEDOMNI_DRAFTER_KEY": "hunter-2"}
     settings = load(known)
-    assert drafter(settings, None).key == "secret"
-    assert "secret" not in repr(drafter(settings, None)) + repr(settings) + settings.model_dump_json()
+    assert drafter(settings, None).key == "hunter-2"
+    assert "hunter-2" not in repr(drafter(settings, None)) + repr(settings) + settings.model_dump_json()
     with pytest.raises(BadSettings):
         drafter(load({}), None)
 
