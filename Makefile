@@ -2,6 +2,7 @@
 #
 #   make demo                      draft a report of a generated chest CT
 #   make demo STUDY=path/to/ct     draft a report of your own CT (folder, zip, DICOM or NIfTI file)
+#   make serve                     the reading room: worklist, viewer, editing and signing in a browser
 #   make test                      run the whole test suite
 #
 # A CUDA build of torch: install it into .venv first (it is left alone), or say what pip should install:
@@ -22,10 +23,10 @@ BIN       := $(VENV)/bin
 PIP       := $(BIN)/python -m pip --disable-pip-version-check --quiet
 PACKAGES  := medomni preprocessing adapters evaluation app
 
-.PHONY: help demo test check format docs bench mlflow clean
+.PHONY: help demo serve test check format docs bench mlflow clean
 
 help:
-	@sed -n 's/^# \{0,1\}//p' Makefile | head -8
+	@sed -n 's/^# \{0,1\}//p' Makefile | head -9
 	@echo "  make check | format | docs | bench | mlflow | clean"
 
 demo: $(VENV)/.stamp-run
@@ -37,8 +38,11 @@ else
 endif
 	@echo "Open $(OUT)/report.html in a browser."
 
+serve: $(VENV)/.stamp-app
+	@exec $(BIN)/medomni serve
+
 test: $(VENV)/.stamp-dev
-	$(BIN)/python -m pytest -n $(WORKERS) $(TESTS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(TESTS)
 
 check: $(VENV)/.stamp-dev
 	$(BIN)/ruff check .
@@ -75,13 +79,19 @@ $(BIN)/python:
 # The other pins are then followed without the line of torch.
 $(VENV)/constraints.txt: constraints.txt pyproject.toml | $(BIN)/python
 	@$(BIN)/python -c 'import torch; assert tuple(map(int, torch.__version__.split(".")[:2])) >= (2, 6)' 2>/dev/null \
-	  || $(PIP) install $(PIP_TORCH)
+	  || { echo "Fetching torch (about 200 MB) ..."; $(PIP) install $(PIP_TORCH); }
 	@grep -v '^torch==' constraints.txt > $@
 
 $(VENV)/.stamp-run: $(VENV)/constraints.txt
+	@echo "Installing MedOmni into $(VENV), once; this takes some minutes ..."
 	$(PIP) install -c $(VENV)/constraints.txt -e .
 	@touch $@
 
+$(VENV)/.stamp-app: $(VENV)/constraints.txt
+	@echo "Installing MedOmni and its web app into $(VENV), once; this takes some minutes ..."
+	$(PIP) install -c $(VENV)/constraints.txt -e ".[app]"
+	@touch $@ $(VENV)/.stamp-run
+
 $(VENV)/.stamp-dev: $(VENV)/constraints.txt
 	$(PIP) install -c $(VENV)/constraints.txt -e ".[dev]"
-	@touch $@ $(VENV)/.stamp-run
+	@touch $@ $(VENV)/.stamp-run $(VENV)/.stamp-app

@@ -1,6 +1,6 @@
 """One training of a recipe, from phantoms to weights: what it needs is made first, and what is there already is used.
 
-recipe, work folder -> bank -> near.pt; another bank -> sights, tokenizer -> fused.pt; judged phantoms -> omni folder;
+recipe, work folder -> bank -> near.pt; another bank -> sights, tokenizer -> fused.pt -> gates.pt; judged phantoms -> omni folder;
 language model -> adapter folder
 """
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from medomni.model.omni import Omni
     from medomni.pipeline import Progress
 
-NEAR, FUSED, WORDS = "near.pt", "fused.pt", "tokenizer.json"
+NEAR, FUSED, GATES, WORDS = "near.pt", "fused.pt", "gates.pt", "tokenizer.json"
 
 
 def train_near(recipe: "NearRecipe", work: Path, tracking_uri: str, progress: "Progress", jobs: int) -> Path:
@@ -65,7 +65,9 @@ def train_fused(recipe: "FusedRecipe", work: Path, tracking_uri: str, progress: 
     turns = fused.Turns(patients, TextWords(tokenizer.read_text("utf-8"), config.longest_text), recipe, readers)
     with Told("fused", tracking_uri, asdict(recipe) | {"bank": bank.digest(folder)}) as told:
         fused.train(learner, turns, work / FUSED, told)
-    return work / FUSED
+    with Told("gates", tracking_uri, asdict(recipe) | {"bank": bank.digest(folder)}) as told:
+        fused.train_gates(learner, turns, work / FUSED, work / GATES, told)
+    return work / GATES
 
 
 def fit_answers(recipe: "AnswersRecipe", work: Path, progress: "Progress", jobs: int) -> Path:
@@ -82,7 +84,7 @@ def fit_answers(recipe: "AnswersRecipe", work: Path, progress: "Progress", jobs:
     from medomni.model.words import TextWords
 
     learner = fused.learner_on(averaged(_made(work / NEAR, "near.toml")), base())
-    learner.load_state_dict(averaged(_made(work / FUSED, "fused.toml")))
+    learner.load_state_dict(averaged(_made(work / GATES, "fused.toml")))
     omni = learner.omni.eval()
     seeds = range(recipe.first_seed, recipe.first_seed + recipe.phantoms)
     files = judged.write(seeds, work / "judged", jobs or os.cpu_count() or 1, progress)

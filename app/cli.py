@@ -13,9 +13,10 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from app.commands import adapt, doctor, draft, export, info, phantom, segment, weights
+from app.commands import adapt, doctor, draft, export, info, phantom, segment, serve, weights
+from app.known import as_known
 from medomni import __version__, logs
-from medomni.errors import BadInput, MedOmniError
+from medomni.errors import MedOmniError
 
 DEBUG = "--debug"
 
@@ -34,7 +35,9 @@ app.command("info")(info.info)
 app.command("doctor")(doctor.doctor)
 app.command("phantom")(phantom.phantom)
 app.command("adapt")(adapt.adapt)
+app.command("serve")(serve.serve)
 app.add_typer(weights.app, name="weights")
+app.add_typer(serve.app, name="audit")
 
 
 def _version_only(is_asked: bool) -> bool:
@@ -79,16 +82,7 @@ def main(words: Sequence[str] | None = None) -> NoReturn:
 
 
 def _as_known(error: Exception) -> MedOmniError:
-    """The error a person reads. The words of a foreign error are left out: they can quote patient data."""
-    if isinstance(error, MedOmniError):
-        return error
-    if isinstance(error, MemoryError):
-        return BadInput("this does not fit in memory", remedy="close other programs or use a larger machine")
-    if isinstance(error, OSError) and error.strerror:
-        return BadInput(
-            "a file cannot be read or written", found=error.strerror, remedy="check the path, its rights and the disk"
-        )
-    return MedOmniError(
+    return as_known(error) or MedOmniError(
         "this is a bug in MedOmni",
         found=type(error).__name__,
         remedy=f"run the command again with {DEBUG} and report the traceback, without patient data",

@@ -24,11 +24,13 @@ from medomni.reporting.rewording import Rewording
 from medomni.settings import Settings
 from medomni.types.finding import Presence
 from medomni.types.run import RunNotice, RunRecord
+from preprocessing.heard import Heard
 from preprocessing.nifti import write_nifti
 from preprocessing.screenshot import key_images
 
 RUN_FILE: Final = "run.json"
 EXPLAIN_FILE: Final = "explain.json"
+HEARD_FILE: Final = "dictation.txt"
 SOFTWARE: Final = ("numpy", "scipy", "pydicom", "torch", "monai", "fhir.resources")
 """Packages whose version can change a draft."""
 _INFLUENCES = TypeAdapter(list[Influence])
@@ -58,6 +60,8 @@ def record(drafted: Drafted, request: Request, settings: Settings, watch: StageW
             "language": request.language,
             "threads": settings.threads,
             "history_characters": len(request.history),
+            "dictation_characters": len(request.dictation),
+            "dictation_is_heard": request.is_heard,
             "prior": report.prior.kind if report.prior else "none",
         },
         stages=watch.records,
@@ -78,6 +82,11 @@ def _wording(rewording: Rewording) -> dict[str, int]:
         return {}
     replaced = {f"replaced_{reason}": count for reason, count in rewording.replaced.items()}
     return {"asked": rewording.asked, "kept": rewording.kept, **replaced}
+
+
+def write_heard(heard: Heard, folder: Path) -> None:
+    """Write ``dictation.txt``: what was heard, doubtful words in [?...?], for the person to check; it alone may hold names."""
+    _write(folder / HEARD_FILE, heard.marked + "\n")
 
 
 def write_explanation(told: Sequence[Influence], folder: Path) -> None:

@@ -76,7 +76,7 @@ def write_one(seed: int, folder: Path) -> None:
     segmentation = stages.segmenter.segment(volume, lambda _: None)
     regions = stages.measure(volume, segmentation)
     coverage, _ = stages.scope(volume, segmentation, regions)
-    findings = stages.detect(volume, segmentation, regions, coverage).findings
+    findings = stages.detect(volume, segmentation, regions, coverage, lambda _: None).findings
     scan, grid = to_scan(volume, segmentation), volume.grid
     info = bank.told(case, scan)
     info["judged"] = {

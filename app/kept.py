@@ -23,6 +23,7 @@ from pydantic import TypeAdapter
 
 from medomni.cache import Cache, key_of
 from medomni.pipeline import Detection, Progress, Segmenter, Stages, volume_digest
+from medomni.types.dictation import Told
 from medomni.types.finding import Finding
 from medomni.types.notice import Notice
 from medomni.types.opinion import Opinion
@@ -125,24 +126,26 @@ class KeptStages:
             _SCOPE.dump_json,
         )
 
-    def detect(self, volume: Volume, segmentation: Segmentation, regions: tuple[Region, ...], coverage: Coverage) -> Detection:
+    def detect(
+        self, volume: Volume, segmentation: Segmentation, regions: tuple[Region, ...], coverage: Coverage, progress: Progress
+    ) -> Detection:
         """See ``medomni.pipeline.Stages``."""
         return kept_or_made(
             self.cache,
             self._key("detect", volume, segmentation),
             lambda content: detection_of(content, volume.grid),
-            lambda: self.stages.detect(volume, segmentation, regions, coverage),
+            lambda: self.stages.detect(volume, segmentation, regions, coverage, progress),
             detection_bytes,
         )
 
-    def look(self, volume: Volume, segmentation: Segmentation, history: str) -> Opinion:
-        """See ``medomni.pipeline.Stages``; of the history only a digest together with that of the voxels is in the key."""
-        told = hashlib.sha256(f"{volume_digest(volume)} {history.strip()}".encode()).hexdigest()
+    def look(self, volume: Volume, segmentation: Segmentation, told: Told) -> Opinion:
+        """See ``medomni.pipeline.Stages``; of the texts only a digest together with that of the voxels is in the key."""
+        words = hashlib.sha256(f"{volume_digest(volume)} {told.texts}".encode("utf-8", "surrogatepass")).hexdigest()
         return kept_or_made(
             self.cache,
-            key_of(self._key("look", volume, segmentation), str(getattr(self.stages.look, "digest", "")), told),
+            key_of(self._key("look", volume, segmentation), str(getattr(self.stages.look, "digest", "")), words),
             Opinion.model_validate_json,
-            lambda: self.stages.look(volume, segmentation, history),
+            lambda: self.stages.look(volume, segmentation, told),
             lambda opinion: opinion.model_dump_json().encode(),
         )
 

@@ -103,7 +103,7 @@ def _take(entry: weights.Pulled, wheel: Path, scratch: Path) -> None:
             inside = set(archive.namelist())
             for file in entry.files:
                 if file.path in inside:
-                    with archive.open(file.path) as source, (scratch / file.name).open("wb") as copy:
+                    with archive.open(file.path) as source, (scratch / file.name).open("ab") as copy:  # parts follow each other
                         shutil.copyfileobj(source, copy)
     except zipfile.BadZipFile as error:
         raise BadInput("the wheel is no zip archive", remedy="fetch it anew", where=wheel.name) from error

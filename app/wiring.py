@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from medomni.pipeline import Drafter, Segmenter, Stages
+    from preprocessing.ears import Ears
 
 OWN_SEGMENTER = "medomni-ct"
 DEFAULT_DRAFTER = "template"
@@ -62,7 +63,7 @@ def stages(
     from medomni.cache import Cache
     from medomni.model.omni_folder import SHIPPED
     from medomni.pipeline import Stages
-    from preprocessing import assemble, dicom, history, prior
+    from preprocessing import assemble, dicom, dictation, history, prior
     from preprocessing.detect import findings
     from preprocessing.look import OmniLook
     from preprocessing.measure import regions, scope
@@ -71,6 +72,7 @@ def stages(
         read=dicom.open_study,
         assemble=assemble.assemble,
         understand=history.understand,
+        listen=dictation.listen,
         segmenter=_segmenter(segmenter, settings, is_bundle_trusted=is_bundle_trusted),
         measure=regions.measure,
         scope=scope.scope,
@@ -143,24 +145,17 @@ def adapter_folder(chosen: Path | None) -> Path:
     return folder
 
 
-def check_dictation(recording: Path | None) -> None:
-    """Refuse dictation: a bad recording for what is wrong with it, a good one for want of a recogniser.
+def ears(settings: Settings) -> "Ears":
+    """Return what turns a recording into words.
 
     Raises:
-        BadInput: the file is no WAV recording that can be used.
-        MissingPart: it is, but this release cannot turn speech into text.
+        MissingPart: its weights were not pulled, or it is not installed.
     """
-    if recording is None:
-        return
-    from preprocessing import speech
+    from medomni.model import weights
+    from preprocessing.ears import Ears, check_installed
 
-    speech.read_wav(recording)
-    raise MissingPart(
-        "this release does not recognise speech",
-        found="a usable recording",
-        remedy="type the remarks and give them with --history",
-        where=recording.name,
-    )
+    check_installed()
+    return Ears(weights.require(settings.home, {"tiny": "speech", "base": "speech-base"}[settings.speech]), settings.threads)
 
 
 def _segmenter(choice: str, settings: Settings, *, is_bundle_trusted: bool) -> "Segmenter":

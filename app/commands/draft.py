@@ -1,5 +1,6 @@
 """``medomni draft``: one CT study in, a folder with its draft report out."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -14,13 +15,16 @@ if TYPE_CHECKING:
     from medomni.reporting.influence import Influence
     from medomni.types.report import Report
     from medomni.types.run import RunRecord
+    from preprocessing.speech import Recording
 
 LONGEST_HISTORY_BYTES = 1 << 20
 LONGEST_PATH = 1024
 
 Out = Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder that will hold the draft.", show_default=False)]
 History = Annotated[str, typer.Option("--history", metavar="TEXT|FILE", help="Clinical history, English or Chinese.")]
-Dictation = Annotated[Path | None, typer.Option("--dictation", metavar="WAV", help="Dictated remarks.")]
+Dictation = Annotated[
+    str, typer.Option("--dictation", metavar="WAV|TEXT|FILE", help="What the radiologist dictates about the images.")
+]
 PriorPath = Annotated[
     Path | None, typer.Option("--prior", metavar="STUDY|REPORT", help="Earlier CT study, or report.json of one.")
 ]
@@ -37,7 +41,7 @@ def draft(
     source: Source,
     out: Out,
     history: History = "",
-    dictation: Dictation = None,
+    dictation: Dictation = "",
     prior: PriorPath = None,
     adapter: Adapter = None,
     segmenter: SegmenterName = DEFAULT_SEGMENTER,
@@ -60,10 +64,16 @@ def draft(
     from medomni.reporting.influence import influences
 
     settings = wiring.start()
-    wiring.check_dictation(dictation)
-    request = Request(source=source, history=read_history(history), prior=prior, language=language)
+    recording, said = read_dictation(dictation)
+    ears = wiring.ears(settings) if recording is not None else None
+    request = Request(source, read_history(history), said, recording is not None, prior, language)
     stages = wiring.stages(segmenter, settings, drafter=drafter, adapter=adapter, is_bundle_trusted=trust_bundle)
     with StageWatch(is_quiet=quiet) as watch, atomic.new_folder(out, replace=force) as folder:
+        if recording is not None and ears is not None:
+            with watch.stage("hear") as progress:
+                heard = ears.hear(recording, progress)
+            request = replace(request, dictation=heard.text)
+            handover.write_heard(heard, folder)
         drafted = draft_report(request, stages, watch)
         release.refuse_unsafe(drafted.report.notices)
         with watch.stage("write"):
@@ -82,7 +92,20 @@ def draft(
         options.answer(_summary_text(out, drafted.report, run) + _influences_text(told))
 
 
-def read_history(text: str) -> str:
+def read_dictation(text: str) -> "tuple[Recording | None, str]":
+    """Return the recording that is named, or else the words: the text itself, or the content of the file it names.
+
+    Raises:
+        BadInput: the file is no recording that can be used, is missing, too large or no UTF-8 text.
+    """
+    from preprocessing import speech
+
+    if len(text) <= LONGEST_PATH and Path(text).suffix.lower() in speech.SUFFIXES:
+        return speech.read_wav(Path(text)), ""
+    return None, read_history(text, "dictation")
+
+
+def read_history(text: str, what: str = "history") -> str:
     """Return the history: the text itself, or the content of the file it names.
 
     Raises:
@@ -97,7 +120,7 @@ def read_history(text: str) -> str:
     try:
         return read_regular(path, LONGEST_HISTORY_BYTES).decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise BadInput("the history is not UTF-8 text", remedy="save it as a plain UTF-8 text file", where=path.name) from error
+        raise BadInput(f"the {what} is not UTF-8 text", remedy="save it as a plain UTF-8 text file", where=path.name) from error
 
 
 def _looks_like_path(text: str) -> bool:

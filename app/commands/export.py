@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from medomni.types.study import Study
 
 Document = Annotated[Path, typer.Argument(metavar="FILE", help="A report.json; with --check, a FHIR bundle.")]
-To = Annotated[str | None, typer.Option("--to", metavar="NAME", help="What to write: fhir-r4, html, text or an installed one.")]
+To = Annotated[str | None, typer.Option("--to", metavar="NAME", help="What to write: fhir-r4, html, pdf, text or another.")]
 Out = Annotated[Path | None, typer.Option("--out", metavar="PATH", help="File to write.")]
 StudyPath = Annotated[
     Path | None,

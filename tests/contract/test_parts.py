@@ -15,7 +15,17 @@ from medomni.errors import BadInput, MissingPart
 from medomni.pipeline import Stages
 
 DOCS = Path(__file__).parents[2] / "docs"
-ARGUMENTS = {"read": 1, "assemble": 2, "understand": 2, "measure": 2, "scope": 3, "detect": 4, "look": 3, "compare": 2}
+ARGUMENTS = {
+    "read": 1,
+    "assemble": 2,
+    "understand": 2,
+    "listen": 2,
+    "measure": 2,
+    "scope": 3,
+    "detect": 5,
+    "look": 3,
+    "compare": 2,
+}
 
 
 def commands():

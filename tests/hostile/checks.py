@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from medomni.export.fhir_check import check_bundle
-from medomni.reporting.phrases import notice_text
+from medomni.reporting.phrases import notice_texts
 from medomni.types.notice import Notice
 from tests.hostile.corpus import Case, Verdict
 from tests.hostile.product import Outcome, Product
@@ -121,8 +121,8 @@ def notice_problems(run: Run) -> list[str]:
     places["fhir-r4.json"] = "\n".join(strings(run.json("fhir-r4.json")))
     logged = {row["code"] for row in run.json("run.json")["notices"]}
     found = [f"{notice.code} is missing in run.json" for notice in warnings if notice.code not in logged]
-    for notice in warnings:
-        words = one_line(notice_text(notice, "en"))
+    for _, text in notice_texts(warnings, "en"):
+        words = one_line(text)
         found += [f"'{words}' is missing in {name}" for name, text in places.items() if words not in one_line(text)]
     return found
 

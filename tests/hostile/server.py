@@ -18,9 +18,12 @@ from pathlib import Path
 from tests.hostile import jobs
 
 HARD_CPU_SECONDS = 30
+CPU_SECONDS_OF_EACH = 4
+"""What each study of a request with many may add to the limit: twice what a test lets one study cost."""
 HARD_ADDRESS_BYTES = 4 << 30
-DEADLINE_SECONDS = 90
+DEADLINE_TIMES_CPU = 3
 BUG = 1
+MANY = ("lines", "studies", "sources")
 
 
 def main() -> None:
@@ -40,7 +43,7 @@ def watch(request: dict) -> dict:
     if child == 0:
         _become_child(request)
     handle = os.pidfd_open(child)
-    has_ended = bool(select.select([handle], [], [], DEADLINE_SECONDS)[0])
+    has_ended = bool(select.select([handle], [], [], DEADLINE_TIMES_CPU * most_cpu_seconds(request))[0])
     os.close(handle)
     if not has_ended:
         os.killpg(child, signal.SIGKILL)
@@ -53,6 +56,11 @@ def watch(request: dict) -> dict:
         "cpu_seconds": used.ru_utime + used.ru_stime,
         "grown_mib": (used.ru_maxrss - resident_kib) / 1024,
     }
+
+
+def most_cpu_seconds(request: dict) -> int:
+    """Return the CPU time after which the kernel ends the child of this request."""
+    return HARD_CPU_SECONDS + CPU_SECONDS_OF_EACH * max(len(request.get(name, ())) for name in MANY)
 
 
 def _become_child(request: dict) -> None:
@@ -68,7 +76,7 @@ def _become_child(request: dict) -> None:
         os.chdir(folder)
         used = int(Path("/proc/self/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
         resource.setrlimit(resource.RLIMIT_AS, (used + HARD_ADDRESS_BYTES,) * 2)
-        resource.setrlimit(resource.RLIMIT_CPU, (HARD_CPU_SECONDS,) * 2)
+        resource.setrlimit(resource.RLIMIT_CPU, (most_cpu_seconds(request),) * 2)
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         code = _do(request)
         sys.stdout.flush()

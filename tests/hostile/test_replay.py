@@ -107,7 +107,7 @@ def replay(product: Product, sources: list[Path], name: str) -> list[str]:
             problems.append(f"{path.name}: exit code {row['code']}: {said[-200:]}")
         elif row["code"] == REFUSED and (len(said.splitlines()) != 1 or "Traceback" in said):
             problems.append(f"{path.name}: not one line: {said[:300]}")
-        if row["cpu_seconds"] > MOST_CPU_SECONDS:
+        if row["cpu_seconds"] > product.allowed(row["cpu_seconds"]):
             problems.append(f"{path.name}: {row['cpu_seconds']:.1f} CPU-seconds")
     drafts = {f"out{k}" for k, row in enumerate(rows) if row["code"] == 0}
     problems += [f"left behind: {path.name}" for path in room.iterdir() if path.name not in drafts]

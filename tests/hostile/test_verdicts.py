@@ -217,7 +217,7 @@ def test_good_study_can_be_drafted_again_after_a_refusal_in_the_same_folder(case
 
 
 def test_valid_doors_lead_to_a_missing_part(corpus: Path, product, tmp_path: Path):
-    """This release has no model that an adapter or dictation could reach, and says so."""
+    """Fixed phrases take no adapter, and the weights of the recogniser were not pulled: both are said."""
     with wave.open(str(tmp_path / "note.wav"), "wb") as out:
         out.setnchannels(1)
         out.setsampwidth(2)

@@ -122,7 +122,7 @@ def test_an_installed_exporter_is_accepted_and_an_unknown_one_told_which_there_a
     from medomni.export import exporters
 
     done = medomni("export", draft / "report.json", "--to", "docx", "--out", tmp_path / "r")
-    assert (done.code, "fhir-r4, html, text" in " ".join(done.err.split())) == (2, True)
+    assert (done.code, "fhir-r4, html, pdf, text" in " ".join(done.err.split())) == (2, True)
     monkeypatch.setattr("medomni.plugins.names", lambda group: ("mine",))
     monkeypatch.setattr(exporters, "names", lambda group: ("mine",))
     monkeypatch.setattr(exporters, "load", lambda group, name: lambda report, study, options: report.state.encode())

@@ -68,13 +68,21 @@ def test_dictation_that_is_no_sound_is_bad_input(refused, study, tmp_path):
     assert refused(study, "--dictation", tmp_path / "d.wav")[0] == 3
 
 
-def test_good_dictation_has_no_recogniser_yet(refused, study, tmp_path):
+def test_recording_without_the_weights_of_the_recogniser_is_a_missing_part(refused, study, tmp_path, monkeypatch):
+    monkeypatch.setenv("MEDOMNI_HOME", str(tmp_path / "home"))
     with wave.open(str(tmp_path / "d.wav"), "wb") as sound:
         sound.setparams((1, 2, 16_000, 0, "NONE", ""))
         sound.writeframes(bytes(range(256)) * 125)
     code, err = refused(study, "--dictation", tmp_path / "d.wav")
     assert code == 4
-    assert "--history" in err
+    assert "medomni weights pull speech" in err
+
+
+def test_dictation_that_is_no_text_is_bad_input(refused, study, tmp_path):
+    (tmp_path / "said.txt").write_bytes(b"\xff\xfe\xfa")
+    code, err = refused(study, "--dictation", tmp_path / "said.txt")
+    assert code == 3
+    assert "dictation" in err
 
 
 @pytest.mark.parametrize(("option", "value"), [("--segmenter", "nnunet"), ("--drafter", "gpt")])

