@@ -107,7 +107,7 @@ class Stages:
     scope: Callable[[Volume, Segmentation, tuple[Region, ...]], tuple[Coverage, tuple[Notice, ...]]]
     detect: Callable[[Volume, Segmentation, tuple[Region, ...], Coverage, Progress], Detection]
     look: Callable[[Volume, Segmentation, Told], Opinion]
-    compare: Callable[[Path, Study], tuple[Prior | None, tuple[Notice, ...]]]
+    compare: Callable[[Path, Report | None, Study], tuple[Prior | None, tuple[Notice, ...]]]
     drafter: Drafter | None = None
 
 
@@ -117,6 +117,8 @@ class Request:
 
     Attributes:
         is_heard: whether a machine wrote the dictation down from sound.
+        prior: an earlier study, or the report.json of one.
+        prior_report: what was reported of the earlier study.
     """
 
     source: Path
@@ -124,6 +126,7 @@ class Request:
     dictation: str = ""
     is_heard: bool = False
     prior: Path | None = None
+    prior_report: Report | None = None
     language: str = "en"
 
 
@@ -159,7 +162,7 @@ def draft_report(request: Request, stages: Stages, watch: Watch) -> Drafted:
         study = stages.read(request.source)
         context = stages.understand(request.history, study)
         dictation = stages.listen(request.dictation, study).model_copy(update={"is_heard": request.is_heard})
-        prior, prior_notices = stages.compare(request.prior, study) if request.prior else (None, ())
+        prior, prior_notices = _compared(stages, request, study)
     with watch.stage("assemble") as progress:
         volume = stages.assemble(study, progress)
     with watch.stage("segment") as progress:
@@ -198,6 +201,10 @@ def draft_report(request: Request, stages: Stages, watch: Watch) -> Drafted:
             parts = (Part(role="model", name=opinion.model, version=opinion.digest[:12], digest=opinion.digest), *parts)
         report = Report(**dict(draft), provenance=_provenance(study, volume, segmentation, parts))
     return Drafted(study, volume, segmentation, detection.lesions, regions, report, rewording, opinion)
+
+
+def _compared(stages: Stages, request: Request, study: Study) -> tuple[Prior | None, tuple[Notice, ...]]:
+    return stages.compare(request.prior, request.prior_report, study) if request.prior else (None, ())
 
 
 def _opinion(stages: Stages, volume: Volume, segmentation: Segmentation, told: Told) -> tuple[Opinion | None, tuple[Notice, ...]]:

@@ -1,35 +1,48 @@
 """Compares a study with an earlier one: how many days lie between them, and whether they show the same patient.
 
 The earlier one is a CT study, whose header is read, or the report.json of one, which holds neither dates nor names.
-Knows nothing about what the earlier study showed.
+What the earlier report states goes along; what became of it is told by ``medomni.reporting.follow_up``.
 """
 
 from datetime import date
 from pathlib import Path
 
+from medomni.errors import BadInput
 from medomni.export.report_file import read_report
 from medomni.pipeline import study_key
+from medomni.reporting.follow_up import comparable
 from medomni.types.notice import Notice, NoticeLevel
-from medomni.types.report import Prior
+from medomni.types.report import Prior, Report
 from medomni.types.study import Identity, Study
 from preprocessing.dicom import open_study
 
 
-def compare(prior: Path, study: Study) -> tuple[Prior | None, tuple[Notice, ...]]:
+def compare(prior: Path, report: Report | None, study: Study) -> tuple[Prior | None, tuple[Notice, ...]]:
     """Return what the study is compared with, and what about the comparison is not certain; a study is not its own prior.
 
+    Args:
+        prior: an earlier study, or its report.json.
+        report: what was reported of an earlier study; of no other one.
+        study: the one of now.
+
     Raises:
-        BadInput: the earlier study or report cannot be read.
+        BadInput: the earlier study or report cannot be read, or the report is of another study.
     """
     if prior.suffix.lower() == ".json":
-        return _compare_report(prior, study)
+        return _compare_report(read_report(prior), study)
     earlier = open_study(prior)
+    if report is not None and report.provenance.study_key != study_key(earlier):
+        raise BadInput(
+            "the earlier report is of another study than the earlier study",
+            remedy="give the report that was drafted from this study, or leave one of them out",
+            where=prior.name,
+        )
     if study_key(earlier) == study_key(study):
         return None, (_same_study(),)
     days = days_between(earlier.identity.study_date, study.identity.study_date)
     notices = (Notice(code="prior_undated", level=NoticeLevel.WARNING),) if days is None else ()
     value = Prior(kind="study", days_before=days, is_same_patient=is_same_patient(earlier.identity, study.identity))
-    return value, notices
+    return value.model_copy(update={"findings": comparable(report.findings)}) if report else value, notices
 
 
 def days_between(earlier: str, later: str) -> int | None:
@@ -56,12 +69,13 @@ def is_same_patient(one: Identity, other: Identity) -> bool | None:
     return None
 
 
-def _compare_report(path: Path, study: Study) -> tuple[Prior | None, tuple[Notice, ...]]:
+def _compare_report(report: Report, study: Study) -> tuple[Prior | None, tuple[Notice, ...]]:
     """A report.json states no date and no patient, so both stay unknown and the draft says so."""
-    if read_report(path).provenance.study_key == study_key(study):
+    if report.provenance.study_key == study_key(study):
         return None, (_same_study(),)
     undated = Notice(code="prior_undated", level=NoticeLevel.WARNING)
-    return Prior(kind="report"), (undated,)
+    unknown = Notice(code="prior_patient_unknown", level=NoticeLevel.WARNING)
+    return Prior(kind="report", findings=comparable(report.findings)), (undated, unknown)
 
 
 def _same_study() -> Notice:

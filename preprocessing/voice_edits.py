@@ -14,9 +14,10 @@ from dataclasses import dataclass, replace
 from itertools import cycle
 
 from medomni.errors import BadInput
-from medomni.reporting.edit import CLAIMING, apply
+from medomni.reporting.edit import apply
 from medomni.reporting.hedge import hedge
 from medomni.reporting.phrases import bank
+from medomni.reporting.review import CLAIMING
 from medomni.types.dictation import Remark
 from medomni.types.edit import LONGEST_TEXT, Edit, Insert, Judge, Remove, Resize, Reword, State, Writer
 from medomni.types.finding import Finding, Laterality, Presence

@@ -1,6 +1,7 @@
 """Settings of the whole suite: array shapes are checked, and nothing outside the test's own folders is used."""
 
 import os
+import sys
 
 import pytest
 from jaxtyping import install_import_hook
@@ -32,3 +33,11 @@ def _networks(tmp_path_factory, worker_id):
     folder = (base if worker_id == "master" else base.parent) / "networks"
     folder.mkdir(exist_ok=True)
     return folder
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node, error):
+    """Say how a test process ended that ended by itself: pytest-xdist says only that it did."""
+    if error:
+        code = node.gateway._io.popen.wait(timeout=60)  # no public way to it
+        sys.stderr.write(f"\n{node.gateway.id}: the process ended with {code}\n")

@@ -28,6 +28,10 @@ Dictation = Annotated[
 PriorPath = Annotated[
     Path | None, typer.Option("--prior", metavar="STUDY|REPORT", help="Earlier CT study, or report.json of one.")
 ]
+PriorReport = Annotated[
+    Path | None,
+    typer.Option("--prior-report", metavar="REPORT", help="report.json of the earlier study: what changed is reckoned."),
+]
 Adapter = Annotated[Path | None, typer.Option("--adapter", metavar="FOLDER", help="Adapter of the drafter, or its name.")]
 Drafter = Annotated[str, typer.Option("--drafter", metavar="NAME", help="What words the draft.")]
 Language = Annotated[Literal["en", "zh"], typer.Option("--lang", help="Language of the draft.")]
@@ -43,6 +47,7 @@ def draft(
     history: History = "",
     dictation: Dictation = "",
     prior: PriorPath = None,
+    prior_report: PriorReport = None,
     adapter: Adapter = None,
     segmenter: SegmenterName = DEFAULT_SEGMENTER,
     trust_bundle: TrustBundle = False,
@@ -60,13 +65,22 @@ def draft(
     """
     from app import atomic, handover, release, wiring
     from app.progress import StageWatch
+    from medomni.export.report_file import read_report
     from medomni.pipeline import Request, draft_report
     from medomni.reporting.influence import influences
 
     settings = wiring.start()
     recording, said = read_dictation(dictation)
     ears = wiring.ears(settings) if recording is not None else None
-    request = Request(source, read_history(history), said, recording is not None, prior, language)
+    request = Request(
+        source=source,
+        history=read_history(history),
+        dictation=said,
+        is_heard=recording is not None,
+        prior=prior or prior_report,
+        prior_report=read_report(prior_report) if prior and prior_report else None,
+        language=language,
+    )
     stages = wiring.stages(segmenter, settings, drafter=drafter, adapter=adapter, is_bundle_trusted=trust_bundle)
     with StageWatch(is_quiet=quiet) as watch, atomic.new_folder(out, replace=force) as folder:
         if recording is not None and ears is not None:

@@ -15,8 +15,9 @@ from app.desk.desk import MASK, PARTS, VOLUME
 from medomni.export.words import name, value
 from medomni.pipeline import Detection, Progress, Segmenter, Stages, overlay
 from medomni.reporting.case import Case
+from medomni.reporting.compared import comparison
 from medomni.reporting.phrases import bank
-from medomni.reporting.technique import comparison, examination, technique
+from medomni.reporting.technique import examination, technique
 from medomni.types.context import PatientContext
 from medomni.types.region import Coverage, Region
 from medomni.types.report import SectionName

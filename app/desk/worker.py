@@ -29,6 +29,9 @@ from app.store.jobs import Job
 from medomni import logs
 
 if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from app.store.studies import StoredStudy
     from medomni.pipeline import Progress
     from medomni.types.report import Report
 
@@ -149,12 +152,14 @@ def _draft(desk: Desk, job: Job, watch: Watch) -> "Report":
     with transaction(desk.engine) as tx:
         study = studies.get(tx, job.study_id)
         prior = studies.earlier(tx, study)
+        reported = _reported(tx, prior) if prior else None
     asked = job.request
     request = Request(
         source=source_of(study.folder),
         history=asked.get("history", ""),
         dictation=asked.get("dictation", ""),
         prior=source_of(prior.folder) if prior else None,
+        prior_report=reported,
         language=asked.get("language", "en"),
     )
     stages = told(wiring.stages(DEFAULT_SEGMENTER, desk.settings), study.folder, request.language)
@@ -169,6 +174,15 @@ def _draft(desk: Desk, job: Job, watch: Watch) -> "Report":
         shutil.rmtree(study.folder / DRAFT, ignore_errors=True)
         half.rename(study.folder / DRAFT)
     return drafted.report
+
+
+def _reported(tx: "Connection", study: "StoredStudy") -> "Report | None":
+    """The newest version of a study's report; None where there is none, or where it was entered in error."""
+    from medomni.types.report import Report, ReportState
+
+    report_id = reports.of_study(tx, study.id)
+    report = Report.model_validate_json(reports.read(tx, report_id).content) if report_id else None
+    return None if report and report.state is ReportState.ENTERED_IN_ERROR else report
 
 
 def name() -> str:

@@ -6,6 +6,7 @@ from html import escape
 from medomni.export.words import name, say, value
 from medomni.export.writers import BY_HAND, written
 from medomni.reporting.cleaned import clean
+from medomni.reporting.follow_up import follow_up
 from medomni.types.finding import BoxMm, Measurement
 from medomni.types.report import Origin, Receipt, ReceiptKind, Report, Sentence
 
@@ -78,8 +79,26 @@ def _rows(receipt: Receipt, sentence: Sentence, report: Report) -> Iterator[tupl
         "tags": ", ".join(clean(tag) for tag in receipt.tags),
     }
     yield from ((say(f"receipt_{key}", language), fact) for key, fact in facts.items() if fact)
+    if receipt.kind is ReceiptKind.PRIOR:
+        yield from _changes(sentence, report)
+        return
     for measurement in _measurements(receipt, sentence, report):
         yield name(measurement.name, language), value(measurement, language)
+
+
+def _changes(sentence: Sentence, report: Report) -> Iterator[tuple[str, str]]:
+    """Yield what a change was reckoned from: each number then, on which slice and how long ago, and now."""
+    language, days = report.language, report.prior.days_before if report.prior else None
+    for one in follow_up(report.findings, report.prior).followed:
+        if one.finding.id not in sentence.finding_ids:
+            continue
+        index = next((evidence.slice_index for evidence in one.earlier.evidence if evidence.slice_index is not None), None)
+        place = say("image_count", language, number=str(index + 1)) if index is not None else ""
+        ago = say("receipt_ago", language, days=str(days)) if days else ""
+        where = ", ".join(part for part in (place, ago) if part)
+        for change in one.changes:
+            before = f"{change.before} {change.unit}" + (f" ({where})" if where else "")
+            yield name(change.name, language), f"{before} \N{RIGHTWARDS ARROW} {change.now} {change.unit}"
 
 
 def _measurements(receipt: Receipt, sentence: Sentence, report: Report) -> Iterator[Measurement]:

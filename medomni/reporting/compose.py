@@ -8,12 +8,13 @@ was not looked at is named as such; nothing is ever called normal.
 
 from medomni.reporting import measured
 from medomni.reporting.case import Case, template
+from medomni.reporting.compared import comparison
 from medomni.reporting.dictated import is_dictated
 from medomni.reporting.hedge import is_claimed
 from medomni.reporting.impression import absent, impression
 from medomni.reporting.indication import indication
 from medomni.reporting.phrases import bank
-from medomni.reporting.technique import comparison, examination, technique
+from medomni.reporting.technique import examination, technique
 from medomni.reporting.vocabulary import organ_order, vocabulary
 from medomni.reporting.wording import sentences
 from medomni.types.context import PatientContext

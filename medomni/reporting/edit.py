@@ -44,7 +44,8 @@ from medomni.types.report import (
 )
 from medomni.types.volume import Grid
 
-CLAIMING = (SectionName.FINDINGS, SectionName.IMPRESSION)
+RESTATED = (SectionName.COMPARISON, SectionName.FINDINGS, SectionName.IMPRESSION)
+"""Sections with sentences that follow from findings."""
 MOST_PAIRS = 250_000
 """Pairs of characters, or of words, that are compared: longer texts are compared more coarsely."""
 _WORD = re.compile(r"\w+|\W")
@@ -233,23 +234,26 @@ def _restated(report: Report, findings: tuple[Finding, ...], changed: set[str], 
     now = report.model_copy(update={"findings": findings})
     before, after = _composed(report), _composed(now)
     claimed = {finding.id for finding in (*report.findings, *findings) if is_claimed(finding)}
-    for name in CLAIMING:
+    for name in RESTATED:
         swap = Swap(before[name].sentences, after[name].sentences, changed, claimed)
         old = _section(report, name).sentences
         dropped = [sentence for sentence in old if swap.is_dropped(sentence)]
         made = [_by(s, origin if set(s.finding_ids) & changed else None) for s in swap.claims(dropped)]
         first = next((k for k, sentence in enumerate(old) if sentence in dropped), None)
         kept = [left for left in (swap.left(s) for s in old if s not in dropped) if left is not None]
-        at = _place(kept, made, first) if name is SectionName.FINDINGS else min(first or 0, len(kept))
+        at = _place(kept, made, first, name)
         now = _with(now, name, (*kept[:at], *made, *kept[at:]))
     return now
 
 
-def _place(kept: list[Sentence], made: list[Sentence], first: int | None) -> int:
+def _place(kept: list[Sentence], made: list[Sentence], first: int | None, name: SectionName) -> int:
+    """Where new sentences go: in the place of the dropped ones, else at the head of an impression, the end of a comparison."""
     if first is not None:
         return min(first, len(kept))
-    if not made:
+    if not made or name is SectionName.COMPARISON:
         return len(kept)
+    if name is SectionName.IMPRESSION:
+        return 0
     order = organ_order(made[0].organ)
     return next((k for k, sentence in enumerate(kept) if not sentence.organ or organ_order(sentence.organ) > order), len(kept))
 

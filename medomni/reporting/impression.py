@@ -10,6 +10,7 @@ from dataclasses import replace
 from itertools import groupby
 
 from medomni.reporting.case import Case, template
+from medomni.reporting.compared import grown
 from medomni.reporting.dictated import SIZE, is_dictated
 from medomni.reporting.hedge import hedge, is_claimed
 from medomni.reporting.indication import unanswered
@@ -31,7 +32,7 @@ def impression(case: Case) -> tuple[Sentence, ...]:
         return (*_claims(case), Sentence(text=text, receipt=template(), finding_ids=ids), *unanswered(case))
     claims = _claims(case)
     negatives = () if claims else _none_detected(case)
-    return (*claims, *unanswered(case), *negatives, *missing_lung(case), _scope(case))
+    return (*claims, *grown(case), *unanswered(case), *negatives, *missing_lung(case), _scope(case))
 
 
 def significant(case: Case) -> list[Finding]:

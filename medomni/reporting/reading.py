@@ -20,6 +20,8 @@ from medomni.types.finding import Laterality
 NUMBER = re.compile(r"(?<![0-9.])(?P<digits>-?[0-9][0-9,]*(?:\.[0-9]+)?)(?:\s?(?P<unit>%|mm\b|mL\b|L\b|HU\b))?")
 KEPT = 8192
 """Readings of sentences that are kept: of a report that is edited, all sentences but one are those of before."""
+STANDARDS = ("RECIST 1.1",)
+"""Names of written rules that hold digits."""
 CLAUSE = re.compile(r"[;；。！!?？]|\.(?![0-9])")
 
 
@@ -149,5 +151,5 @@ def _digit_names() -> re.Pattern[str]:
     concepts = [concept.named(language) for concept in lexicon().concepts.values() for language in LANGUAGES]
     places = [place.zh for place in anatomy().structures.values()] + [place.en for place in anatomy().structures.values()]
     found = {name for name in (*concepts, *places) if re.search(r"[0-9]", name)}
-    ordered = sorted(found, key=lambda name: (-len(name), name))
+    ordered = sorted((*found, *STANDARDS), key=lambda name: (-len(name), name))
     return re.compile("|".join(re.escape(name) for name in ordered), re.IGNORECASE)

@@ -3,6 +3,7 @@
 Draft + Sentence -> allowed (digits, unit) pairs
 """
 
+from medomni.reporting.follow_up import diameter_of, follow_up, rounded_mm
 from medomni.reporting.numerals import numeral, plain
 from medomni.reporting.technique import GRID_TAGS, KERNEL_CHARACTERS, age_number
 from medomni.reporting.vocabulary import side, vocabulary
@@ -30,8 +31,8 @@ def allowed_numbers(draft: Draft, sentence: Sentence, named_sides: set[Lateralit
         return allowed | _of_header(draft)
     if receipt.kind is ReceiptKind.HISTORY:
         return allowed | _of_history(draft, receipt.span)
-    if receipt.kind is ReceiptKind.PRIOR and draft.prior and draft.prior.days_before is not None:
-        allowed.add((str(abs(draft.prior.days_before)), ""))
+    if receipt.kind is ReceiptKind.PRIOR and draft.prior:
+        return allowed | _of_prior(draft, set(sentence.finding_ids))
     return allowed
 
 
@@ -67,6 +68,25 @@ def _of_header(draft: Draft) -> Allowed:
     if age is not None:
         values.append((str(age_number(age)[0]), ""))
     return {pair for digits, unit in values for pair in ((digits, unit), (digits, ""))}
+
+
+def _of_prior(draft: Draft, cited: set[str]) -> Allowed:
+    """The days between, and what is reckoned of the cited findings; without any, sizes of what the earlier report alone holds."""
+    told = follow_up(draft.findings, draft.prior)
+    allowed: Allowed = set()
+    if draft.prior and draft.prior.days_before is not None:
+        allowed.add((str(abs(draft.prior.days_before)), ""))
+    own = [one for one in told.followed if one.finding.id in cited]
+    changes = [change for one in own for change in one.changes]
+    if told.total and set(told.total.finding_ids) == cited:
+        changes.append(told.total.change)
+        allowed.add((str(len(cited)), ""))
+    for change in changes:
+        allowed |= {(f"{value:f}", change.unit) for value in (change.before, change.now)} | {(str(change.percent), "%")}
+    allowed |= {(str(one.doubling_days), "") for one in own}
+    alone = told.gone if not cited else (*told.new, *told.unsure)
+    sizes = [size for one in alone if (not cited or one.id in cited) and (size := diameter_of(one))]
+    return allowed | {(f"{rounded_mm(size):f}", size.unit) for size in sizes}
 
 
 def _of_history(draft: Draft, span: tuple[int, int] | None) -> Allowed:

@@ -1,4 +1,4 @@
-"""The sections about how the study was made: Examination, Technique and Comparison.
+"""The sections about how the study was made: Examination and Technique.
 
 Each sentence names the DICOM attributes it was drawn from; what the header does not state is said to be not stated.
 """
@@ -6,7 +6,7 @@ Each sentence names the DICOM attributes it was drawn from; what the header does
 from medomni.reporting.case import Case, tagged, template
 from medomni.reporting.numerals import plain
 from medomni.reporting.phrases import PhraseBank
-from medomni.types.report import Prior, Receipt, ReceiptKind, Sentence
+from medomni.types.report import Receipt, ReceiptKind, Sentence
 
 CHILD_YEARS = 18
 INFANT_YEARS = 2
@@ -51,18 +51,6 @@ def technique(case: Case) -> tuple[Sentence, ...]:
         said.append(Sentence(text=words.sentence(f"technique.{_counting(case)}"), receipt=template()))
         said.append(Sentence(text=words.sentence("technique.rounding"), receipt=template()))
     return tuple(said)
-
-
-def comparison(case: Case) -> tuple[Sentence, ...]:
-    """What the study could be compared with; it never claims that a comparison was made."""
-    words, prior = case.words, case.prior
-    if prior is None:
-        return (Sentence(text=words.sentence("comparison.none"), receipt=template()),)
-    receipt = Receipt(kind=ReceiptKind.PRIOR)
-    return (
-        Sentence(text=_prior(words, prior), receipt=receipt),
-        Sentence(text=words.sentence("comparison.not_compared"), receipt=receipt),
-    )
 
 
 def duration(words: PhraseBank, number: str, unit: str) -> str:
@@ -150,13 +138,3 @@ def _counting(case: Case) -> str:
     if not case.grid.is_side_known or abs(upward) < 0.5:
         return "numbered_as_stored"
     return "numbered_from_feet" if upward > 0 else "numbered_from_head"
-
-
-def _prior(words: PhraseBank, prior: Prior) -> str:
-    days = prior.days_before
-    if days is None:
-        return words.sentence(f"comparison.{prior.kind}_undated")
-    if days == 0:
-        return words.sentence(f"comparison.{prior.kind}_same_day")
-    key = f"comparison.{prior.kind}" if days > 0 else f"comparison.{prior.kind}_after"
-    return words.sentence(key, age=duration(words, str(abs(days)), "days"))

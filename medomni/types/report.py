@@ -105,11 +105,15 @@ class ReportState(StrEnum):
 
 
 class Prior(Value):
-    """What the current study was compared with. ``days_before`` is negative when the prior is dated after the study."""
+    """What the current study was compared with. ``days_before`` is negative when the prior is dated after the study.
+
+    ``findings`` are those of its report that can be compared (``medomni.reporting.follow_up``), as they were measured then.
+    """
 
     kind: str = Field(pattern=r"^(study|report)$")
     days_before: int | None = None
     is_same_patient: bool | None = None
+    findings: tuple[Finding, ...] = ()
 
 
 class Draft(Value):

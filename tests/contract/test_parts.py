@@ -24,7 +24,7 @@ ARGUMENTS = {
     "scope": 3,
     "detect": 5,
     "look": 3,
-    "compare": 2,
+    "compare": 3,
 }
 
 

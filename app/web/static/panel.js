@@ -77,7 +77,8 @@ export class Panel {
     const title = h("h2", { text: section.heading });
     const body = [h("div", { class: "mo-lines" }, lines), adder];
     const told = { class: `mo-section ${section.name}`, aria: { label: section.heading }, data: { name: section.name } };
-    if (!FOLDED.includes(section.name)) return h("section", told, title, body);
+    const isStated = section.sentences.some((one) => one.finding_ids.length); // a comparison that tells what changed
+    if (isStated || !FOLDED.includes(section.name)) return h("section", told, title, body);
     const isOpen = this.opened.has(section.name);
     const toggled = (event) => { if (event.target.open) this.opened.add(section.name); else this.opened.delete(section.name); };
     return h("details", { ...told, open: isOpen, on: { toggle: toggled } }, h("summary", {}, title, h("span", { text: section.sentences.map((one) => one.text).join(" ") })), body);

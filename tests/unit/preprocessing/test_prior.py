@@ -61,7 +61,7 @@ def test_same_patient_is_told_only_from_what_both_state(one, other, same):
 def test_the_same_study_is_no_prior(tmp_path, monkeypatch):
     study = factories.study()
     studied(monkeypatch, study)
-    value, notices = compare(tmp_path, study)
+    value, notices = compare(tmp_path, None, study)
     assert (value, [notice.code for notice in notices]) == (None, ["prior_is_this_study"])
 
 
@@ -69,11 +69,32 @@ def test_the_report_of_the_same_study_is_no_prior(tmp_path):
     study = factories.study()
     provenance = reports.report().provenance.model_copy(update={"study_key": study_key(study)})
     (tmp_path / "report.json").write_text(reports.report(provenance=provenance).model_dump_json())
-    value, notices = compare(tmp_path / "report.json", study)
+    value, notices = compare(tmp_path / "report.json", None, study)
     assert (value, [notice.code for notice in notices]) == (None, ["prior_is_this_study"])
 
 
 def test_report_that_is_none_is_refused_by_name(tmp_path):
     (tmp_path / "report.json").write_text('{"findings": []}')
     with pytest.raises(BadInput, match=r"^report\.json: is no report of MedOmni; \d+ fields"):
-        compare(tmp_path / "report.json", factories.study())
+        compare(tmp_path / "report.json", None, factories.study())
+
+
+def test_report_of_the_earlier_study_brings_its_findings(tmp_path, monkeypatch):
+    earlier = factories.study(key="then")
+    studied(monkeypatch, earlier)
+    provenance = reports.report().provenance.model_copy(update={"study_key": study_key(earlier)})
+    value, _ = compare(tmp_path, reports.report(provenance=provenance), factories.study())
+    assert [finding.label for finding in value.findings][:3] == ["lung_opacity", "lung_nodule", "pleural_effusion"]
+
+
+def test_report_of_another_study_than_the_earlier_one_is_refused(tmp_path, monkeypatch):
+    studied(monkeypatch, factories.study(key="then"))
+    with pytest.raises(BadInput, match="the earlier report is of another study"):
+        compare(tmp_path, reports.report(), factories.study())
+
+
+def test_a_report_alone_is_compared_with_a_warning(tmp_path):
+    (tmp_path / "report.json").write_text(reports.report().model_dump_json())
+    value, notices = compare(tmp_path / "report.json", None, factories.study())
+    assert value.findings
+    assert [notice.code for notice in notices] == ["prior_undated", "prior_patient_unknown"]
