@@ -2,7 +2,7 @@
 
 from fastapi import FastAPI
 
-from app.api import dictation, reports, studies, team
+from app.api import dictation, pasted, reports, studies, team
 from app.api.asking import answer_errors
 from app.auth import Auth
 from app.desk.desk import Desk
@@ -18,7 +18,7 @@ def create_api(desk: Desk) -> FastAPI:
     """Return the API of a desk."""
     api = FastAPI(title="MedOmni", version=__version__, description=ABOUT, docs_url=None, redoc_url=None)
     api.state.desk, api.state.auth = desk, Auth(desk)
-    for room in (studies, reports, dictation, team):
+    for room in (studies, pasted, reports, dictation, team):
         api.include_router(room.router)
     api.include_router(studies.uploads)
     answer_errors(api)

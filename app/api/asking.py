@@ -53,6 +53,16 @@ TheDesk = Annotated[Desk, Depends(the_desk)]
 ThePerson = Annotated[Person, Depends(the_person)]
 
 
+async def body_of(request: Request, most: int, too_large: BadInput) -> bytes:
+    """The body of a request; ``too_large`` is raised as soon as more than ``most`` bytes have come."""
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > most:
+            raise too_large
+    return bytes(body)
+
+
 def answer_errors(api: FastAPI) -> None:
     """Let every error answer in words."""
 

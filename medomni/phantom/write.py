@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from medomni.phantom.body import Body
 from medomni.phantom.case import DEFAULT_SHAPE, DEFAULT_SPACING_MM, PhantomCase, copy_of, healthy_body, scan_person
@@ -58,7 +59,8 @@ def make_patient(
     last: ValueError | None = None
     for placed in _ever_easier(draw_findings(seed, region)):
         try:
-            return _make_patient(seed, placed, region, shape, spacing_mm)
+            with threadpool_limits(1):  # a product of matrices that threads share rounds otherwise on some processors
+                return _make_patient(seed, placed, region, shape, spacing_mm)
         except ValueError as error:  # a nodule does not fit beside the other diseases
             last = error
     raise last or AssertionError("no attempt was made")

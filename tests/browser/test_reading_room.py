@@ -165,6 +165,52 @@ def test_signed_report_takes_an_addendum_and_a_correction(page, served, report):
         assert [one.state for one in reports.history(tx, report_id)][-3:] == [one.state for one in now.signatures]
 
 
+def test_pasted_cut_out_of_the_image_leads_back_to_its_slice(page, served, report):
+    open_report(page, served, report[0])
+    page.wait_for_selector(".medomni-viewer canvas")
+    page.wait_for_function("document.querySelector('.medomni-viewer')?.innerText.includes('slice')")
+    page.locator(".mo-section.findings .mo-look").first.click()
+    canvas = page.locator(".medomni-viewer canvas").first
+    canvas.click()
+    page.keyboard.press("a")
+    page.keyboard.press("o")  # outlines off
+    page.wait_for_timeout(500)
+    before = int(re.search("slice ([0-9]+) of", page.locator(".medomni-viewer").inner_text())[1])
+    room = canvas.bounding_box()
+    edge = min(room["width"], room["height"]) / 2.5
+    clip = {
+        "x": room["x"] + room["width"] / 2 - edge,
+        "y": room["y"] + room["height"] / 2 - edge / 2,
+        "width": edge,
+        "height": edge,
+    }
+    picture = page.screenshot(clip=clip)
+    for _ in range(9):
+        page.keyboard.press("ArrowUp")
+    page.wait_for_function("n => !document.querySelector('.medomni-viewer').innerText.includes(`slice ${n} of`)", arg=before)
+
+    paste(page, picture)
+    page.wait_for_selector(".mo-line-told:has-text('was found')")
+    page.wait_for_timeout(500)
+    after = int(re.search("slice ([0-9]+) of", page.locator(".medomni-viewer").inner_text())[1])
+    assert abs(after - before) <= 2
+
+    paste(page, b"no picture")
+    page.wait_for_selector("dialog[open]:has-text('no picture that can be read')")
+
+
+def paste(page, data):
+    """Paste bytes as a picture."""
+    page.evaluate(
+        """numbers => {
+          const transfer = new DataTransfer();
+          transfer.items.add(new File([new Uint8Array(numbers)], "x.png", { type: "image/png" }));
+          document.dispatchEvent(new ClipboardEvent("paste", { clipboardData: transfer, bubbles: true, cancelable: true }));
+        }""",
+        list(data),
+    )
+
+
 def test_reload_in_the_middle_of_an_edit_loses_nothing(page, served, report):
     study_id, report_id = report
     open_report(page, served, study_id)

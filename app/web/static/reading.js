@@ -9,6 +9,7 @@ import { Refused } from "./api.js";
 import { Dictating } from "./dictating.js";
 import { button, dialog, fill, h, menu } from "./dom.js";
 import { Panel } from "./panel.js";
+import { paste } from "./pasting.js";
 import { Saver } from "./saving.js";
 import { appendDialog, correctBar, signDialog, takeBackDialog, versionsDialog } from "./signing.js";
 import { bar } from "./worklist.js";
@@ -39,15 +40,19 @@ class Reading {
     this.saved = h("span", { class: "mo-saved", role: "status" });
     this.acts = h("div", { class: "mo-acts" });
     this.banner = h("div", { class: "mo-banner", role: "status", hidden: true });
+    this.line = h("p", { class: "mo-line-told", role: "status", hidden: true });
     this.images = h("section", { class: "mo-images", aria: { label: say("where") } }, h("p", { class: "mo-empty", text: say("viewer_waits") }));
     this.side = h("section", { class: "mo-side" }, h("p", { class: "mo-empty", text: say("loading") }));
     fill(this.place,
       h("header", { class: "mo-bar" }, button(`‹ ${say("back")}`, () => this.leave(), { class: "mo-quiet mo-back" }), h("div", { class: "mo-who" }, this.title, this.facts), this.state, this.saved, this.acts, this.room.languageSwitch()),
       this.banner,
+      this.line,
       h("div", { class: "mo-split" }, this.images, this.side),
     );
     this.onKey = (event) => this.key(event);
+    this.onPaste = (event) => paste(event, this);
     document.addEventListener("keydown", this.onKey);
+    document.addEventListener("paste", this.onPaste);
     await this.load(known);
   }
 
@@ -327,6 +332,12 @@ class Reading {
     requestAnimationFrame(() => requestAnimationFrame(() => performance.measure("medomni receipt", { start: began, end: performance.now() })));
   }
 
+  /** Say something about the images in a line; "" takes it away. */
+  tell(text) {
+    this.line.hidden = !text;
+    this.line.textContent = text;
+  }
+
   key(event) {
     const isText = /^(INPUT|TEXTAREA|SELECT)$/.test(event.target.tagName) || event.target.isContentEditable;
     const isCommand = event.ctrlKey || event.metaKey;
@@ -366,6 +377,7 @@ class Reading {
     this.isClosed = true;
     this.stopping.abort();
     document.removeEventListener("keydown", this.onKey);
+    document.removeEventListener("paste", this.onPaste);
     this.saver?.close();
     this.dictating?.close();
     this.viewer?.destroy();

@@ -129,6 +129,8 @@ class Viewer {
     this.#request();
   }
 
+  get layout() { return this.#state.layout; }
+
   setLayout(layout) {
     if (!LAYOUTS.includes(layout)) return;
     this.#state.layout = layout;

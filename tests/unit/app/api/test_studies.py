@@ -1,9 +1,11 @@
 """Studies through the API: uploads of every kind, the worklist, progress, and the files of the viewer."""
 
+import io
 import json
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from app.desk.desk import MASK, PARTS, VOLUME
 from app.store import jobs
@@ -215,3 +217,25 @@ def test_the_earlier_study_is_that_of_the_same_patient(desk, client):
     assert client.get(f"/studies/{newer.study.id}/parts").json() == {"prior": "2023-01-01"}
     assert client.get(f"/studies/{newer.study.id}/prior").content == (older.study.folder / VOLUME).read_bytes()
     check_refused(client.get(f"/studies/{older.study.id}/prior"), 404)
+
+
+def picture(values):
+    stream = io.BytesIO()
+    Image.fromarray(values).save(stream, "PNG")
+    return stream.getvalue()
+
+
+def test_a_pasted_picture_is_looked_for_and_not_kept(desk, client):
+    study_id = upload(client, desks.slices()).json()["study_id"]
+    before = sorted(desk.folder.rglob("*"))
+    noise = picture(np.random.default_rng(0).integers(0, 255, (90, 90), np.uint8))
+    check_refused(client.post(f"/studies/{study_id}/locate", content=noise), 404)
+    on = factories.grid((40, 60, 60))
+    hu = np.random.default_rng(1).integers(-1000, 400, on.shape).astype(np.int16)
+    write_nifti(hu, on, folder(desk) / VOLUME)
+
+    assert client.post(f"/studies/{study_id}/locate", content=noise).json()["is_found"] is False
+    check_refused(client.post(f"/studies/{study_id}/locate", content=b"no picture"), 400)
+    check_refused(client.post(f"/studies/{study_id}/locate", content=bytes(17 << 20)), 400)
+    (folder(desk) / VOLUME).unlink()
+    assert sorted(desk.folder.rglob("*")) == before
