@@ -13,7 +13,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from app.commands import adapt, doctor, draft, export, info, phantom, segment, serve, weights
+from app.commands import adapt, doctor, draft, export, info, phantom, segment, serve, style, weights
 from app.known import as_known
 from medomni import __version__, logs
 from medomni.errors import MedOmniError
@@ -36,6 +36,7 @@ app.command("doctor")(doctor.doctor)
 app.command("phantom")(phantom.phantom)
 app.command("adapt")(adapt.adapt)
 app.command("serve")(serve.serve)
+app.command("style")(style.style)
 app.add_typer(weights.app, name="weights")
 app.add_typer(serve.app, name="audit")
 

@@ -232,7 +232,7 @@ def drafted(bench: Bench, whose_ct: Callable[[int], int], told_of: Callable[[int
         merged = merge(seen.findings, seen.coverage, opinion(bench, case, seen.grid, told)).findings
         findings = heed(merged, dictation.read(told.dictation)).findings
         draft = compose(
-            PatientContext(), Acquisition(), seen.grid, seen.coverage, (), findings, prior=None, notices=(), language="en"
+            PatientContext(), Acquisition(), seen.grid, seen.coverage, findings, prior=None, notices=(), language="en"
         )
         yield findings, draft
 

@@ -235,7 +235,6 @@ def report():  # noqa: ANN201
         acquisition=Acquisition(body_part="CHEST"),
         grid=grid,
         coverage=coverage,
-        regions=(),
         findings=tuple(findings()),
         prior=None,
         notices=(),

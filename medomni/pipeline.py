@@ -35,6 +35,7 @@ from medomni.types.region import Coverage, Region
 from medomni.types.report import Draft, Prior, Report
 from medomni.types.segmentation import Segmentation
 from medomni.types.study import Study
+from medomni.types.style import Style
 from medomni.types.volume import Volume
 
 Progress = Callable[[float], None]
@@ -119,6 +120,7 @@ class Request:
         is_heard: whether a machine wrote the dictation down from sound.
         prior: an earlier study, or the report.json of one.
         prior_report: what was reported of the earlier study.
+        style: how the department words and orders its reports.
     """
 
     source: Path
@@ -127,6 +129,7 @@ class Request:
     is_heard: bool = False
     prior: Path | None = None
     prior_report: Report | None = None
+    style: Style | None = None
     language: str = "en"
 
 
@@ -186,11 +189,11 @@ def draft_report(request: Request, stages: Stages, watch: Watch) -> Drafted:
             acquisition=study.acquisition,
             grid=volume.grid,
             coverage=coverage,
-            regions=regions,
             findings=heeded.findings,
             prior=prior,
             notices=notices,
             language=request.language,
+            style=request.style,
         ).model_copy(update={"dictation": dictation})
     with watch.stage("word"):
         shown = Shown(volume, segmentation, request.history)

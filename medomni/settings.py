@@ -52,6 +52,9 @@ class Settings(Value):
     model: Path | None = Field(
         default=None, description="Omni model in place of the one that ships: its folder, or a packed one (medomni weights pack)."
     )
+    style: Path | None = Field(
+        default=None, description="House style of drafts, a file of medomni style; for drafts in its language."
+    )
     speech: Literal["tiny", "base"] = Field(
         default="tiny",
         description="Speech recogniser, pulled before: tiny (weights speech), or base (weights speech-base).",

@@ -137,10 +137,10 @@ def draft(found=None, language="en", history="", coverage=COVERAGE, **changes):
         acquisition=changes.pop("acquisition", study.acquisition),
         grid=study.grid,
         coverage=coverage,
-        regions=(),
         findings=findings() if found is None else found,
         prior=changes.pop("prior", None),
         notices=changes.pop("notices", ()),
+        style=changes.pop("style", None),
         language=language,
     )
 

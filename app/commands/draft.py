@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from app import options
+from app.commands.style import read_style
 from app.options import DEFAULT_SEGMENTER, Force, Json, Quiet, SegmenterName, Source, TrustBundle
 
 if TYPE_CHECKING:
@@ -79,6 +80,7 @@ def draft(
         is_heard=recording is not None,
         prior=prior or prior_report,
         prior_report=read_report(prior_report) if prior and prior_report else None,
+        style=read_style(settings.style) if settings.style else None,
         language=language,
     )
     stages = wiring.stages(segmenter, settings, drafter=drafter, adapter=adapter, is_bundle_trusted=trust_bundle)

@@ -144,6 +144,7 @@ def priority_of(report: "Report") -> int:
 
 def _draft(desk: Desk, job: Job, watch: Watch) -> "Report":
     from app import handover, release, wiring
+    from app.commands.style import read_style
     from app.desk.parts import told
     from app.options import DEFAULT_SEGMENTER
     from medomni.pipeline import Request, draft_report
@@ -160,6 +161,7 @@ def _draft(desk: Desk, job: Job, watch: Watch) -> "Report":
         dictation=asked.get("dictation", ""),
         prior=source_of(prior.folder) if prior else None,
         prior_report=reported,
+        style=read_style(desk.settings.style) if desk.settings.style else None,
         language=asked.get("language", "en"),
     )
     stages = told(wiring.stages(DEFAULT_SEGMENTER, desk.settings), study.folder, request.language)

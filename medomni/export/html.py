@@ -99,9 +99,8 @@ def _header(report: Report, whose: Whose) -> Iterator[str]:
 
 def _sections(report: Report) -> Iterator[str]:
     """Yield the sections in reading order: first the short ones, then findings and impression."""
-    for section_name in SectionName:
-        section = report.sections.get(section_name)
-        if section is None or not section.sentences:
+    for section_name, section in report.sections.items():
+        if not section.sentences:
             continue
         heading = escape(clean(section.heading))
         yield f'<section class="{section_name}" aria-labelledby="{section_name}"><h2 id="{section_name}">{heading}</h2>'

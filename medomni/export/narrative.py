@@ -22,9 +22,8 @@ def _parts(report: Report) -> Iterator[str]:
     if notices:
         items = "".join(f"<li>{escape(say(f'level_{level}', language))}: {escape(line)}</li>" for level, line in notices)
         yield f"<h3>{escape(say('notices', language))}</h3><ul>{items}</ul>"
-    for section_name in SectionName:
-        section = report.sections.get(section_name)
-        if section is not None and section.sentences:
+    for section_name, section in report.sections.items():
+        if section.sentences:
             yield f"<h3>{escape(clean(section.heading))}</h3>"
             yield from _body(section_name, section, language)
     lines = signature_lines(report)

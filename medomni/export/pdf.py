@@ -79,9 +79,8 @@ def _blocks(report: Report, whose: Whose) -> Iterator[Flowable]:
         yield line(markup("   ·   ".join(f"{name}: {fact}" for name, fact in whose)), _style(language, size=10, after=4))
     yield line(markup(standing_line(report)), _style(language, size=8.5, colour=SOFT))
     yield from _notices(report)
-    for name in SectionName:
-        section = report.sections.get(name)
-        if section is not None and section.sentences:
+    for name, section in report.sections.items():
+        if section.sentences:
             yield from _section(name, section, report)
     yield from _signatures(report)
     if hands(report):

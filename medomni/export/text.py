@@ -33,9 +33,8 @@ def to_text(report: Report, whose: Whose = ()) -> str:
         for level, sentence in notices:
             lines += wrapped(f"{say(f'level_{level}', language)}: {sentence}", "! ", "  ")
         lines.append("")
-    for section_name in SectionName:
-        section = report.sections.get(section_name)
-        if section is not None and section.sentences:
+    for section_name, section in report.sections.items():
+        if section.sentences:
             lines += [_heading(clean(section.heading)), *_body(section_name, section, language), ""]
     signatures = signature_lines(report)
     if signatures:

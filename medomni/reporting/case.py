@@ -1,14 +1,16 @@
 """One case as the writers of the sections see it: all that a sentence may be drawn from, and the words to say it in."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from medomni.reporting.phrases import PhraseBank
-from medomni.reporting.vocabulary import organ_order, vocabulary
+from medomni.reporting.vocabulary import organ_order_of, vocabulary
 from medomni.types.context import PatientContext
 from medomni.types.finding import Finding, Presence
 from medomni.types.region import Coverage
 from medomni.types.report import Prior, Receipt, ReceiptKind
 from medomni.types.study import Acquisition
+from medomni.types.style import Style
 from medomni.types.volume import Grid
 
 
@@ -23,6 +25,12 @@ class Case:
     coverage: Coverage
     findings: tuple[Finding, ...]
     prior: Prior | None
+    style: Style | None = None
+
+    @property
+    def organ_order(self) -> Callable[[str], tuple[int, str]]:
+        """The sort key of an organ: the order of the house style, else that of the table."""
+        return organ_order_of(self.style)
 
     def is_evaluated(self, organ: str) -> bool:
         """Whether the organ was assessed, so that an absence may be stated."""
@@ -43,7 +51,7 @@ class Case:
         """The evaluated organs about which at least one finding was answered, in reading order."""
         clinical = (entry for entry in vocabulary().labels.values() if not entry.is_measurement_only)
         organs = {entry.organ for entry in clinical if self.is_answered(entry.name)}
-        return tuple(sorted(organs & set(self.coverage.evaluated), key=organ_order))
+        return tuple(sorted(organs & set(self.coverage.evaluated), key=self.organ_order))
 
 
 def template() -> Receipt:

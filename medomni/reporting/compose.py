@@ -1,10 +1,12 @@
 """The draft of one study in words: measured findings and stated facts in, sentences with receipts out.
 
-    context, acquisition, grid, coverage, regions, findings, prior, notices, language -> Draft
+    context, acquisition, grid, coverage, findings, prior, notices, language -> Draft
 
 This module orders sections and sentences; the words come from the phrase banks, the numbers from the measurements. What
 was not looked at is named as such; nothing is ever called normal.
 """
+
+from collections.abc import Iterable
 
 from medomni.reporting import measured
 from medomni.reporting.case import Case, template
@@ -13,16 +15,17 @@ from medomni.reporting.dictated import is_dictated
 from medomni.reporting.hedge import is_claimed
 from medomni.reporting.impression import absent, impression
 from medomni.reporting.indication import indication
-from medomni.reporting.phrases import bank
+from medomni.reporting.phrases import styled
 from medomni.reporting.technique import examination, technique
-from medomni.reporting.vocabulary import organ_order, vocabulary
+from medomni.reporting.vocabulary import vocabulary
 from medomni.reporting.wording import sentences
 from medomni.types.context import PatientContext
 from medomni.types.finding import Finding, Presence
 from medomni.types.notice import Notice, NoticeLevel
-from medomni.types.region import Coverage, Region
+from medomni.types.region import Coverage
 from medomni.types.report import Draft, Prior, Receipt, ReceiptKind, Section, SectionName, Sentence
 from medomni.types.study import Acquisition
+from medomni.types.style import Style
 from medomni.types.volume import Grid
 
 UNSUPPORTED_REGIONS = ("head", "other")
@@ -34,17 +37,15 @@ def compose(
     acquisition: Acquisition,
     grid: Grid,
     coverage: Coverage,
-    regions: tuple[Region, ...],
     findings: tuple[Finding, ...],
     prior: Prior | None,
     notices: tuple[Notice, ...],
     language: str,
+    style: Style | None = None,
 ) -> Draft:
-    """Return the draft of a study in the language ("en" or "zh").
-
-    Every number of a region that the text states is also a measurement of a finding; ``regions`` itself adds no sentence.
-    """
-    case = Case(bank(language), context, acquisition, grid, coverage, findings, prior)
+    """Return the draft of a study in the language ("en" or "zh"), in a house style where there is one of that language."""
+    style = style if style and style.language == language else None
+    case = Case(styled(language, style), context, acquisition, grid, coverage, findings, prior, style)
     written = {
         SectionName.EXAMINATION: examination(case),
         SectionName.INDICATION: indication(case),
@@ -62,10 +63,18 @@ def compose(
         coverage=coverage,
         findings=findings,
         sections={
-            name: Section(heading=headings.say(f"headings.{name.value}"), sentences=said) for name, said in written.items()
+            name: Section(heading=headings.say(f"headings.{name.value}"), sentences=written[name])
+            for name in _in_order(written, style)
         },
         notices=(*notices, *_unclaimed(case)),
+        style=style,
     )
+
+
+def _in_order(names: Iterable[SectionName], style: Style | None) -> list[SectionName]:
+    """The sections in the order of the house style, those it does not name last."""
+    places = {name: index for index, name in enumerate(style.sections)} if style else {}
+    return sorted(names, key=lambda name: places.get(name.value, len(places)))
 
 
 def _findings(case: Case) -> tuple[Sentence, ...]:
@@ -75,7 +84,7 @@ def _findings(case: Case) -> tuple[Sentence, ...]:
     said += _dictated_negatives(case)
     said += measured.missing_lung(case)
     said += measured.sentences(case)
-    said.sort(key=lambda sentence: organ_order(sentence.organ))
+    said.sort(key=lambda sentence: case.organ_order(sentence.organ))
     return (*said, *_not_evaluated(case))
 
 
@@ -140,7 +149,7 @@ def _not_evaluated(case: Case) -> tuple[Sentence, ...]:
     if not coverage.evaluated and (coverage.region in UNSUPPORTED_REGIONS or len(set(coverage.not_evaluated.values())) == 1):
         return tuple(said)
     if coverage.not_evaluated:
-        organs = sorted(coverage.not_evaluated, key=organ_order)
+        organs = sorted(coverage.not_evaluated, key=case.organ_order)
         groups = _by_reason(case, [(words.name(organ), coverage.not_evaluated[organ]) for organ in organs])
         said.append(Sentence(text=words.sentence("findings.not_evaluated", groups=groups), receipt=template()))
     if left_out and coverage.evaluated:

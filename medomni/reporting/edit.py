@@ -8,7 +8,7 @@ are made anew after each edit. A signed text is never edited: an addendum stands
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from difflib import SequenceMatcher
 from functools import lru_cache
 from itertools import groupby
@@ -20,11 +20,11 @@ from medomni.reporting.cleaned import clean
 from medomni.reporting.compose import compose
 from medomni.reporting.dictated import SIZE, heed
 from medomni.reporting.hedge import is_claimed
-from medomni.reporting.phrases import bank
+from medomni.reporting.phrases import styled
 from medomni.reporting.review import review
 from medomni.reporting.states import SIGNED
 from medomni.reporting.swap import Swap
-from medomni.reporting.vocabulary import organ_order, side, vocabulary
+from medomni.reporting.vocabulary import organ_order_of, side, vocabulary
 from medomni.types.dictation import Dictation, Remark
 from medomni.types.edit import Edit, Insert, Judge, Remove, Resize, Reword, State
 from medomni.types.finding import Evidence, Finding, Laterality, Measurement, Presence
@@ -48,6 +48,7 @@ RESTATED = (SectionName.COMPARISON, SectionName.FINDINGS, SectionName.IMPRESSION
 """Sections with sentences that follow from findings."""
 MOST_PAIRS = 250_000
 """Pairs of characters, or of words, that are compared: longer texts are compared more coarsely."""
+Order = Callable[[str], tuple[int, str]]
 _WORD = re.compile(r"\w+|\W")
 REJECTED = "rejected"
 """Source of the evidence that a person gives against a finding."""
@@ -241,12 +242,12 @@ def _restated(report: Report, findings: tuple[Finding, ...], changed: set[str], 
         made = [_by(s, origin if set(s.finding_ids) & changed else None) for s in swap.claims(dropped)]
         first = next((k for k, sentence in enumerate(old) if sentence in dropped), None)
         kept = [left for left in (swap.left(s) for s in old if s not in dropped) if left is not None]
-        at = _place(kept, made, first, name)
+        at = _place(kept, made, first, name, organ_order_of(report.style))
         now = _with(now, name, (*kept[:at], *made, *kept[at:]))
     return now
 
 
-def _place(kept: list[Sentence], made: list[Sentence], first: int | None, name: SectionName) -> int:
+def _place(kept: list[Sentence], made: list[Sentence], first: int | None, name: SectionName, order: Order) -> int:
     """Where new sentences go: in the place of the dropped ones, else at the head of an impression, the end of a comparison."""
     if first is not None:
         return min(first, len(kept))
@@ -254,8 +255,8 @@ def _place(kept: list[Sentence], made: list[Sentence], first: int | None, name: 
         return len(kept)
     if name is SectionName.IMPRESSION:
         return 0
-    order = organ_order(made[0].organ)
-    return next((k for k, sentence in enumerate(kept) if not sentence.organ or organ_order(sentence.organ) > order), len(kept))
+    own = order(made[0].organ)
+    return next((k for k, sentence in enumerate(kept) if not sentence.organ or order(sentence.organ) > own), len(kept))
 
 
 def _by(sentence: Sentence, origin: Origin | None) -> Sentence:
@@ -272,11 +273,11 @@ def _composed(report: Report) -> dict[SectionName, Section]:
         acquisition=report.acquisition,
         grid=_grid(report),
         coverage=report.coverage,
-        regions=(),
         findings=tuple(finding for finding in report.findings if not _is_rejected(finding)),
         prior=report.prior,
         notices=(),
         language=report.language,
+        style=report.style,
     )
     return draft.sections
 
@@ -341,7 +342,7 @@ def _organ_at(section: Section, at: int) -> str:
 
 
 def _section(report: Report, name: SectionName) -> Section:
-    return report.sections.get(name) or Section(heading=bank(report.language).say(f"headings.{name.value}"))
+    return report.sections.get(name) or Section(heading=styled(report.language, report.style).say(f"headings.{name.value}"))
 
 
 def _sentence(section: Section, index: int, was: str | None) -> Sentence:

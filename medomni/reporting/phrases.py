@@ -13,6 +13,7 @@ from typing import Final
 from medomni.reporting.lexicon import lexicon
 from medomni.reporting.vocabulary import read_table, rows, vocabulary
 from medomni.types.notice import Notice
+from medomni.types.style import Style
 
 LANGUAGES: Final = ("en", "zh")
 FIELD_CHARACTERS: Final = 120
@@ -83,6 +84,15 @@ def _notice(code: str, fields: dict[str, str], words: PhraseBank) -> str:
         return words.say("notice.unknown", code=code)
     missing = {slot: words.say("notice.missing_field") for slot in slots_of(template) - fields.keys()}
     return template.format_map(fields | missing)
+
+
+def styled(language: str, style: Style | None) -> PhraseBank:
+    """The phrase bank of a language in a house style; one of another language changes nothing."""
+    usual = bank(language)
+    if style is None or style.language != language:
+        return usual
+    headings = {f"headings.{name}": heading for name, heading in style.headings.items()}
+    return PhraseBank(language, usual.words | headings | style.phrases)
 
 
 @cache

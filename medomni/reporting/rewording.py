@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from medomni.reporting.case import Case
 from medomni.reporting.compose import clinical
 from medomni.reporting.guard import Reason, objection, worded_labels
-from medomni.reporting.phrases import bank
+from medomni.reporting.phrases import styled
 from medomni.reporting.statement import Statement
 from medomni.reporting.wording import statements
 from medomni.types.report import Draft, SectionName, Sentence
@@ -33,7 +33,8 @@ class Rewording:
 
 def reword(draft: Draft, grid: Grid, writer: Writer) -> tuple[Draft, Rewording]:
     """Return the draft with the writer's sentences where they may stand."""
-    case = Case(bank(draft.language), draft.context, draft.acquisition, grid, draft.coverage, draft.findings, draft.prior)
+    words = styled(draft.language, draft.style)
+    case = Case(words, draft.context, draft.acquisition, grid, draft.coverage, draft.findings, draft.prior, draft.style)
     stated = [statement for finding in clinical(case) for statement in statements(case, finding)]
     wanted = [statement for statement in stated if statement.label in worded_labels()]
     if not wanted:

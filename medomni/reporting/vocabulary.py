@@ -7,6 +7,7 @@ knows nothing about a study.
 """
 
 import tomllib
+from collections.abc import Callable
 from enum import StrEnum
 from functools import cache, lru_cache
 from importlib.resources import files
@@ -16,6 +17,7 @@ from pydantic import Field, TypeAdapter
 from medomni.anatomy import anatomy
 from medomni.types.codes import Code, Value
 from medomni.types.finding import Laterality
+from medomni.types.style import Style
 
 
 class Match(StrEnum):
@@ -116,6 +118,14 @@ def organ_order(organ: str) -> tuple[int, str]:
     """The sort key of an organ: its place in the report, unknown ones last by name."""
     entry = anatomy().organs.get(organ)
     return (entry.order if entry else 999, organ)
+
+
+def organ_order_of(style: Style | None) -> Callable[[str], tuple[int, str]]:
+    """The sort key of an organ in a house style: those it names first, the others as usual."""
+    if style is None or not style.organs:
+        return organ_order
+    places = {organ: index for index, organ in enumerate(style.organs)}
+    return lambda organ: (places[organ], organ) if organ in places else (len(places) + organ_order(organ)[0], organ)
 
 
 @lru_cache(maxsize=4096)

@@ -12,6 +12,7 @@ from medomni.types.notice import Notice
 from medomni.types.provenance import Provenance
 from medomni.types.region import Coverage
 from medomni.types.study import Acquisition
+from medomni.types.style import Style
 
 
 class ReceiptKind(StrEnum):
@@ -128,6 +129,7 @@ class Draft(Value):
     findings: tuple[Finding, ...]
     sections: dict[SectionName, Section]
     notices: tuple[Notice, ...] = ()
+    style: Style | None = None
 
 
 class Verdict(StrEnum):

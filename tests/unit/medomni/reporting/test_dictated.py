@@ -35,7 +35,7 @@ def codes(heeded):
 
 def drafted(*findings, remarks):
     done = heed(findings, dictation(*remarks))
-    draft = compose(PatientContext(), Acquisition(), drafts.grid(), drafts.COVERAGE, (), done.findings, None, done.notices, "en")
+    draft = compose(PatientContext(), Acquisition(), drafts.grid(), drafts.COVERAGE, done.findings, None, done.notices, "en")
     return draft, {
         s.text: s.receipt for name in (SectionName.FINDINGS, SectionName.IMPRESSION) for s in draft.sections[name].sentences
     }
