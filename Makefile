@@ -42,7 +42,7 @@ serve: $(VENV)/.stamp-app
 	@exec $(BIN)/medomni serve
 
 test: $(VENV)/.stamp-dev
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(TESTS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --max-worker-restart 0 $(TESTS)
 
 check: $(VENV)/.stamp-dev
 	$(BIN)/ruff check .

@@ -40,4 +40,8 @@ def pytest_testnodedown(node, error):
     """Say how a test process ended that ended by itself: pytest-xdist says only that it did."""
     if error:
         code = node.gateway._io.popen.wait(timeout=60)  # no public way to it
-        sys.stderr.write(f"\n{node.gateway.id}: the process ended with {code}\n")
+        told = f"{node.gateway.id}: the process ended with {code}\n"
+        kept = node.config.rootpath / ".pytest_cache"
+        kept.mkdir(exist_ok=True)
+        (kept / "process_died").write_text(told, encoding="utf-8")
+        sys.stderr.write(f"\n{told}")

@@ -161,3 +161,22 @@ def test_the_earlier_study_of_a_patient_is_found(desk):
 
 def test_a_name_of_a_worker_is_its_own():
     assert worker.name() != worker.name()
+
+
+@pytest.mark.slow
+def test_what_the_earlier_report_states_is_compared_with_what_is_there_now(desk, tmp_path):
+    for amount, day in ((500.0, "20240105"), (900.0, "20240405")):
+        fluid = (Placed("pleural_effusion", side="right", zone="lower", amount=amount),)
+        chest = make_case(0, findings=fluid, shape=(48, 96, 96), spacing_mm=(6.25, 3.75, 3.75))
+        dated = {"StudyDate": day, "PatientID": "4711", "PatientSex": "F"}
+        written = factories.write_ct(tmp_path / day, of=chest.volume, key=day, **dated)
+        desks.received(desk, [path.read_bytes() for path in sorted(written.iterdir())])
+        worker.work(desk, "w", until_idle=True)
+
+    now = max(desks.listed(desk), key=lambda one: one.study.facts["date"])
+    report = writing.report_of(writing.current(desk, now.report_id))
+    assert (report.prior.kind, report.prior.days_before, report.prior.is_same_patient) == ("study", 91, True)
+    assert "pleural_effusion" in {finding.label for finding in report.prior.findings}
+    told = " ".join(sentence.text for sentence in report.sections[SectionName.COMPARISON].sentences)
+    assert "before" in told
+    assert "4711" not in report.model_dump_json()
