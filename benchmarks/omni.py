@@ -256,7 +256,7 @@ def read(draft) -> set[str]:  # noqa: ANN001
     """What the labeler reads in the findings and the impression, from "possible" on."""
     from medomni.reporting import labeler
     from medomni.types.finding import Presence
-    from medomni.types.report import SectionName
+    from medomni.types.section import SectionName
 
     sections = (draft.sections[name] for name in (SectionName.FINDINGS, SectionName.IMPRESSION))
     text = "\n".join(line for one in sections for line in (f"{one.heading}:", *(sentence.text for sentence in one.sentences)))

@@ -40,6 +40,8 @@ CERTAIN: Final = 0.99
 """Correlation from which the other planes are not looked at."""
 KEPT: Final = (32, 4)
 """Candidates that go on to the second and the third look."""
+MOST_PIXELS: Final = 1_000_000
+"""Pixels that are compared; a larger picture shows no more of a CT slice."""
 DARK: Final = 8
 """Grey that counts as black, of 255: JPEG makes no pure black."""
 GREY_SPREAD: Final = 24
@@ -96,7 +98,7 @@ def read_picture(data: bytes) -> Picture:
             if image.width * image.height > LARGEST_PIXELS:
                 size = f"{image.width} x {image.height} pixels"
                 raise BadInput("the picture is too large", found=size, remedy="cut out a part")
-            colours = np.asarray(image.convert("RGB"))
+            colours = np.asarray(_eight_bit(image))
     except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise BadInput("this is no picture that can be read", remedy="paste a PNG or JPEG") from error
     grey = _without_lines(colours)
@@ -104,6 +106,19 @@ def read_picture(data: bytes) -> Picture:
     if min(shown.shape) < SMALLEST_PIXELS or shown.std() < 1:
         raise BadInput("the picture shows too little", found=f"{shown.shape[1]} x {shown.shape[0]} pixels", remedy="cut out more")
     return grey
+
+
+def _eight_bit(image: Image.Image) -> Image.Image:
+    """The picture in eight bits and of at most ``MOST_PIXELS``, on black where it is transparent."""
+    if image.mode.startswith(("I", "F")):
+        values = np.asarray(image, np.float32)
+        low, high = float(values.min()), float(values.max())
+        image = Image.fromarray(((values - low) * (255 / max(high - low, 1e-6))).astype(np.uint8))
+    if image.has_transparency_data:
+        image = Image.alpha_composite(Image.new("RGBA", image.size, (0, 0, 0, 255)), image.convert("RGBA"))
+    image = image.convert("RGB")
+    edge = (MOST_PIXELS / (image.width * image.height)) ** 0.5
+    return image if edge >= 1 else image.resize((max(1, round(image.width * edge)), max(1, round(image.height * edge))))
 
 
 def locate(volume: Volume, picture: Picture) -> Located | None:
@@ -238,7 +253,11 @@ def _window_of(stack: np.ndarray, spacing: tuple[float, float, float], picture: 
     is_between = (picture > DARK) & (picture < 255 - DARK) & (np.abs(hu - np.median(hu)) < 1500)
     if is_between.sum() < 50 or hu[is_between].std() < 1:
         return fit.window
-    slope, offset = np.polyfit(picture[is_between], hu[is_between], 1)  # HU by grey: noise of the picture is the smaller one
+    grey, shown = picture[is_between], hu[is_between]
+    if grey.std() < 1:
+        return fit.window
+    slope = float(np.mean((grey - grey.mean()) * (shown - shown.mean())) / grey.var())  # HU by grey: the picture has less noise
+    offset = float(shown.mean() - slope * grey.mean())
     return (float(offset), float(offset + 255 * slope)) if slope > 0.05 else fit.window
 
 
@@ -321,9 +340,10 @@ def _sized(picture: Picture, size: Sequence[int]) -> Template:
 def _located(volume: Volume, view: Canonical, plane: str, fit: _Fit, shape: tuple[int, ...]) -> Located:
     """The fit in patient millimetres."""
     half = np.array(shape) * fit.mm_per_pixel / 2
-    ends = [np.array([fit.row_mm, fit.column_mm]) + side * half for side in (-1, 0, 1)]
-    corner, middle, other = (_world(volume, view, plane, fit.slice_mm, *end) for end in ends)
-    low, high = np.minimum(corner, other).round(2), np.maximum(corner, other).round(2)
+    signs = ((0, 0), (-1, -1), (-1, 1), (1, -1), (1, 1))
+    ends = [np.array([fit.row_mm, fit.column_mm]) + np.array(sign) * half for sign in signs]
+    middle, *corners = (_world(volume, view, plane, fit.slice_mm, *end) for end in ends)
+    low, high = np.min(corners, axis=0).round(2), np.max(corners, axis=0).round(2)
     x, y, z = middle.round(2)
     box = ((float(low[0]), float(low[1]), float(low[2])), (float(high[0]), float(high[1]), float(high[2])))
     return Located(plane, (float(x), float(y), float(z)), box, fit.mm_per_pixel, round(fit.likeness, 3))

@@ -11,8 +11,9 @@ from medomni.errors import BadInput
 from medomni.export.report_file import read_report
 from medomni.pipeline import study_key
 from medomni.reporting.follow_up import comparable
+from medomni.reporting.states import SIGNED
 from medomni.types.notice import Notice, NoticeLevel
-from medomni.types.report import Prior, Report
+from medomni.types.report import Prior, Report, ReportState
 from medomni.types.study import Identity, Study
 from preprocessing.dicom import open_study
 
@@ -42,7 +43,10 @@ def compare(prior: Path, report: Report | None, study: Study) -> tuple[Prior | N
     days = days_between(earlier.identity.study_date, study.identity.study_date)
     notices = (Notice(code="prior_undated", level=NoticeLevel.WARNING),) if days is None else ()
     value = Prior(kind="study", days_before=days, is_same_patient=is_same_patient(earlier.identity, study.identity))
-    return value.model_copy(update={"findings": comparable(report.findings)}) if report else value, notices
+    if report is None:
+        return value, notices
+    unknown = (_unknown_patient(),) if value.is_same_patient is None else ()
+    return value.model_copy(update=_stated(report)), (*notices, *unknown)
 
 
 def days_between(earlier: str, later: str) -> int | None:
@@ -74,8 +78,22 @@ def _compare_report(report: Report, study: Study) -> tuple[Prior | None, tuple[N
     if report.provenance.study_key == study_key(study):
         return None, (_same_study(),)
     undated = Notice(code="prior_undated", level=NoticeLevel.WARNING)
-    unknown = Notice(code="prior_patient_unknown", level=NoticeLevel.WARNING)
-    return Prior(kind="report", findings=comparable(report.findings)), (undated, unknown)
+    return Prior(kind="report", **_stated(report)), (undated, _unknown_patient())
+
+
+def _stated(report: Report) -> dict[str, object]:
+    """What an earlier report says that can be compared.
+
+    Raises:
+        BadInput: it was entered in error.
+    """
+    if report.state is ReportState.ENTERED_IN_ERROR:
+        raise BadInput("the earlier report was entered in error", remedy="give another report, or the earlier study alone")
+    return {"findings": comparable(report.findings), "is_signed": report.state in SIGNED}
+
+
+def _unknown_patient() -> Notice:
+    return Notice(code="prior_patient_unknown", level=NoticeLevel.WARNING)
 
 
 def _same_study() -> Notice:

@@ -12,7 +12,8 @@ from medomni.anatomy import LOBES, anatomy
 from medomni.reporting.hedge import is_claimed
 from medomni.reporting.phrases import bank
 from medomni.types.finding import Finding, Laterality
-from medomni.types.report import Report, SectionName
+from medomni.types.report import Report
+from medomni.types.section import SectionName
 from preprocessing.commands import grammar
 
 SIDES = (Laterality.LEFT, Laterality.RIGHT)

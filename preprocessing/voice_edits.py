@@ -21,7 +21,8 @@ from medomni.reporting.review import CLAIMING
 from medomni.types.dictation import Remark
 from medomni.types.edit import LONGEST_TEXT, Edit, Insert, Judge, Remove, Resize, Reword, State, Writer
 from medomni.types.finding import Finding, Laterality, Presence
-from medomni.types.report import Origin, Report, SectionName, Sentence, Verdict
+from medomni.types.report import Origin, Report, Sentence, Verdict
+from medomni.types.section import SectionName
 from preprocessing.commands import Command, Does, commands, fitting, grammar
 from preprocessing.spoken import number_of, written
 from preprocessing.statements import LIST, is_open, sides_of, statements

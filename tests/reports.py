@@ -5,7 +5,8 @@ from medomni.types.finding import Evidence, Finding, Laterality, Measurement, Pr
 from medomni.types.notice import Notice, NoticeLevel
 from medomni.types.provenance import Part, Provenance
 from medomni.types.region import Coverage
-from medomni.types.report import Receipt, ReceiptKind, Report, Section, SectionName, Sentence
+from medomni.types.report import Receipt, ReceiptKind, Report, Section, Sentence
+from medomni.types.section import SectionName
 from medomni.types.study import Acquisition, Contrast
 from tests import factories
 

@@ -25,7 +25,8 @@ from medomni.reporting.second_look import Difference
 from medomni.types.codes import Value
 from medomni.types.finding import BoxMm, Finding, Presence
 from medomni.types.notice import Notice
-from medomni.types.report import Report, SectionName, Sentence, Signature, Span
+from medomni.types.report import Report, Sentence, Signature, Span
+from medomni.types.section import SectionName
 
 ALMOST = 0.15
 """A label whose probability lies so little under the first step of the ladder is shown as also considered."""

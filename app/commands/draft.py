@@ -156,7 +156,7 @@ def _track(run: "RunRecord", uri: str) -> None:
 
 def _summary(out: Path, report: "Report", run: "RunRecord") -> dict[str, object]:
     from medomni.reporting.phrases import notice_text
-    from medomni.types.report import SectionName
+    from medomni.types.section import SectionName
 
     impression = report.sections.get(SectionName.IMPRESSION)
     return {
@@ -179,7 +179,7 @@ def _influences_text(told: "Sequence[Influence]") -> str:
 def _summary_text(out: Path, report: "Report", run: "RunRecord") -> str:
     from app import handover
     from medomni.reporting.phrases import notice_text
-    from medomni.types.report import SectionName
+    from medomni.types.section import SectionName
 
     impression = report.sections.get(SectionName.IMPRESSION)
     lines = [impression.heading, *(f"  {sentence.text}" for sentence in impression.sentences)] if impression else []

@@ -48,23 +48,36 @@ def read_style(path: Path) -> "Style":
     from pydantic import ValidationError
 
     from medomni.errors import BadInput
+    from medomni.reporting.house_style import is_read_alike
     from medomni.safety.bounded import read_regular
     from medomni.types.style import Style
 
     try:
-        return Style.model_validate_json(read_regular(path, LARGEST_BYTES))
+        style = Style.model_validate_json(read_regular(path, LARGEST_BYTES))
     except ValidationError as error:
-        raise BadInput("is no house style", remedy="make one with medomni style", where=path.name) from error
+        where = ".".join(str(part) for part in error.errors()[0]["loc"][:2]) or "it is no JSON"
+        raise BadInput("is no house style", found=where, remedy="make one with medomni style", where=path.name) from error
+    odd = [key for key, phrase in style.phrases.items() if not is_read_alike(key, phrase, style.language)]
+    if odd:
+        remedy = "put back the phrase that medomni style had found, or take it out"
+        raise BadInput("a phrase says something else than the usual one", found=odd[0], remedy=remedy, where=path.name)
+    return style
 
 
 def _text(path: Path) -> str:
     """A report as text with a line for each heading."""
     from medomni.errors import BadInput
     from medomni.export.report_file import read_report
+    from medomni.reporting.states import SIGNED
     from medomni.safety.bounded import read_regular
 
     if path.suffix.lower() == ".json":
-        sections = read_report(path).sections.values()
+        report = read_report(path)
+        if report.state not in SIGNED:
+            raise BadInput(
+                "nobody has signed this report", remedy="give signed ones: a style is what people write", where=path.name
+            )
+        sections = report.sections.values()
         return "\n".join(f"{one.heading}:\n" + "\n".join(sentence.text for sentence in one.sentences) for one in sections)
     try:
         return read_regular(path, LARGEST_BYTES).decode("utf-8-sig")

@@ -20,7 +20,7 @@ from medomni.reporting.phrases import bank
 from medomni.reporting.technique import examination, technique
 from medomni.types.context import PatientContext
 from medomni.types.region import Coverage, Region
-from medomni.types.report import SectionName
+from medomni.types.section import SectionName
 from medomni.types.segmentation import Segmentation
 from medomni.types.study import Study
 from medomni.types.volume import Grid, Volume

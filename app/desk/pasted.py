@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from preprocessing.locate import Located
 
 _ONE_AT_A_TIME = threading.Lock()
-"""A search takes a processor for some seconds; people who read and write go on beside it."""
+"""A search takes a processor for some seconds, 20 at most; people who read and write go on beside it."""
 
 
 def find(desk: Desk, study_id: str, data: bytes) -> "Located | None":
@@ -32,18 +32,17 @@ def find(desk: Desk, study_id: str, data: bytes) -> "Located | None":
         path = studies.get(tx, study_id).folder / VOLUME
     if not path.is_file():
         raise NotThere("the images are not there yet", remedy="wait until the draft has come that far")
-    picture = read_picture(data)
     if not _ONE_AT_A_TIME.acquire(blocking=False):
         raise Full("another picture is being looked for", remedy="paste it again in some seconds")
     try:
-        return locate(_volume(path), picture)
+        return locate(_volume(path, path.stat().st_mtime_ns), read_picture(data))
     finally:
         _ONE_AT_A_TIME.release()
 
 
 @lru_cache(maxsize=1)
-def _volume(path: Path) -> "Volume":
-    """The volume of a study; a folder's volume is written once."""
+def _volume(path: Path, written_at: int) -> "Volume":
+    """The volume of a study, as it was written last."""
     from preprocessing.nifti import open_nifti, read_nifti
 
     return read_nifti(open_nifti(path), lambda share: None)

@@ -180,11 +180,18 @@ def _draft(desk: Desk, job: Job, watch: Watch) -> "Report":
 
 def _reported(tx: "Connection", study: "StoredStudy") -> "Report | None":
     """The newest version of a study's report; None where there is none, or where it was entered in error."""
+    from pydantic import ValidationError
+
     from medomni.types.report import Report, ReportState
 
     report_id = reports.of_study(tx, study.id)
-    report = Report.model_validate_json(reports.read(tx, report_id).content) if report_id else None
-    return None if report and report.state is ReportState.ENTERED_IN_ERROR else report
+    if not report_id:
+        return None
+    try:
+        report = Report.model_validate_json(reports.read(tx, report_id).content)
+    except ValidationError:  # of a version that this one cannot read: no reason to draft nothing
+        return None
+    return None if report.state is ReportState.ENTERED_IN_ERROR else report
 
 
 def name() -> str:

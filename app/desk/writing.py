@@ -26,7 +26,8 @@ from medomni.reporting.second_look import Difference, second_look
 from medomni.reporting.states import SIGNED
 from medomni.types.edit import Edit, Insert, Writer
 from medomni.types.notice import Notice, NoticeLevel
-from medomni.types.report import Origin, Report, ReportState, SectionName, Sentence, Signature
+from medomni.types.report import Origin, Report, ReportState, Sentence, Signature
+from medomni.types.section import SectionName
 
 TOLD_OTHERWISE = ("sentence_without_receipt",)
 AS_DIFFERENCE = ("denied_but_found", "claimed_without_finding")

@@ -35,7 +35,8 @@ from medomni.export.narrative import to_narrative
 from medomni.export.words import say
 from medomni.reporting.cleaned import clean
 from medomni.types.codes import Code
-from medomni.types.report import Report, SectionName
+from medomni.types.report import Report
+from medomni.types.section import SectionName
 from medomni.types.study import Contrast, Study
 
 if TYPE_CHECKING:

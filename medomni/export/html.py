@@ -20,7 +20,8 @@ from medomni.export.whose import Whose
 from medomni.export.words import notice_lines, organ_groups, say, standing_line, state_word
 from medomni.export.writers import hands, written
 from medomni.reporting.cleaned import clean
-from medomni.types.report import Report, Section, SectionName, Sentence
+from medomni.types.report import Report, Section, Sentence
+from medomni.types.section import SectionName
 
 PNG = b"\x89PNG\r\n\x1a\n"
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; form-action 'none'; base-uri 'none'"

@@ -96,7 +96,10 @@ def _changes(sentence: Sentence, report: Report) -> Iterator[tuple[str, str]]:
         place = say("image_count", language, number=str(index + 1)) if index is not None else ""
         ago = say("receipt_ago", language, days=str(days)) if days else ""
         where = ", ".join(part for part in (place, ago) if part)
+        wanted = sentence.receipt.measurements if sentence.receipt else ()
         for change in one.changes:
+            if wanted and change.name not in wanted:
+                continue
             before = f"{change.before} {change.unit}" + (f" ({where})" if where else "")
             yield name(change.name, language), f"{before} \N{RIGHTWARDS ARROW} {change.now} {change.unit}"
 

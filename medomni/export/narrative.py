@@ -6,7 +6,8 @@ from html import escape
 from medomni.export.signed import signature_lines
 from medomni.export.words import notice_lines, organ_groups, say, standing_line
 from medomni.reporting.cleaned import clean
-from medomni.types.report import Report, Section, SectionName
+from medomni.types.report import Report, Section
+from medomni.types.section import SectionName
 
 
 def to_narrative(report: Report) -> str:

@@ -26,7 +26,8 @@ from medomni.export.words import notice_lines, organ_groups, say, standing_line,
 from medomni.export.writers import hands, written
 from medomni.reporting.cleaned import clean
 from medomni.types.notice import NoticeLevel
-from medomni.types.report import Report, Section, SectionName, Sentence
+from medomni.types.report import Report, Section, Sentence
+from medomni.types.section import SectionName
 
 SIDE, TOP, BOTTOM = 18 * mm, 17 * mm, 21 * mm
 PERSON = HexColor("#4c9a72")

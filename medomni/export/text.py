@@ -12,7 +12,8 @@ from medomni.export.signed import signature_lines
 from medomni.export.whose import Whose
 from medomni.export.words import notice_lines, organ_groups, say, standing_line, state_word
 from medomni.reporting.cleaned import clean
-from medomni.types.report import Report, Section, SectionName
+from medomni.types.report import Report, Section
+from medomni.types.section import SectionName
 
 COLUMNS = 100
 WIDE = frozenset("WF")

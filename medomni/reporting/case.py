@@ -3,12 +3,14 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from medomni.reporting.phrases import PhraseBank
+import numpy as np
+
+from medomni.reporting.phrases import PhraseBank, styled
 from medomni.reporting.vocabulary import organ_order_of, vocabulary
 from medomni.types.context import PatientContext
 from medomni.types.finding import Finding, Presence
 from medomni.types.region import Coverage
-from medomni.types.report import Prior, Receipt, ReceiptKind
+from medomni.types.report import Draft, Prior, Receipt, ReceiptKind
 from medomni.types.study import Acquisition
 from medomni.types.style import Style
 from medomni.types.volume import Grid
@@ -52,6 +54,14 @@ class Case:
         clinical = (entry for entry in vocabulary().labels.values() if not entry.is_measurement_only)
         organs = {entry.organ for entry in clinical if self.is_answered(entry.name)}
         return tuple(sorted(organs & set(self.coverage.evaluated), key=self.organ_order))
+
+
+def case_of(draft: Draft) -> Case:
+    """The case of a draft that is made already; of the grid it knows no more than whether sides are known."""
+    is_side_known = all(notice.code != "orientation_unknown" for notice in draft.notices)
+    grid = Grid((1, 1, 1), (1.0, 1.0), np.eye(3)[0], np.eye(3)[1], np.zeros((1, 3)), is_side_known)
+    words = styled(draft.language, draft.style)
+    return Case(words, draft.context, draft.acquisition, grid, draft.coverage, draft.findings, draft.prior, draft.style)
 
 
 def template() -> Receipt:

@@ -30,20 +30,22 @@ def comparison(case: Case) -> tuple[Sentence, ...]:
     told = follow_up(case.findings, prior)
     receipt = Receipt(kind=ReceiptKind.PRIOR)
     is_compared = told.followed or told.new or told.gone or told.unsure
+    key = "not_compared" if not is_compared else "compared" if prior.is_signed else "compared_unsigned"
     return (
         Sentence(text=_prior(words, prior), receipt=receipt),
-        Sentence(text=words.sentence(f"comparison.{'compared' if is_compared else 'not_compared'}"), receipt=receipt),
+        Sentence(text=words.sentence(f"comparison.{key}"), receipt=receipt),
         *(sentence for one in told.followed for sentence in _changed(case, one)),
         *((_total(case, told.total),) if told.total else ()),
-        *_listed(case, "new", told.new),
-        *_listed(case, "gone", told.gone),
-        *_listed(case, "unsure", told.unsure),
+        *_listed(case, "new", told.new, is_now=True),
+        *_listed(case, "gone", told.gone, is_now=False),
+        *_listed(case, "unsure", told.unsure, is_now=True),
     )
 
 
 def grown(case: Case) -> tuple[Sentence, ...]:
     """For the Impression: the nodules that have grown."""
-    return tuple(_grown(case, one) for one in follow_up(case.findings, case.prior).followed if one.is_grown)
+    followed = follow_up(case.findings, case.prior).followed
+    return tuple(_grown(case, one, one.growth) for one in followed if one.growth is not None)
 
 
 def _changed(case: Case, one: Followed) -> list[Sentence]:
@@ -62,14 +64,12 @@ def _changed(case: Case, one: Followed) -> list[Sentence]:
     return said
 
 
-def _grown(case: Case, one: Followed) -> Sentence:
-    change = one.change("mean_diameter")
-    if change is None:
-        raise ValueError("growth is a matter of the mean diameter")
-    line = lines(one.finding, case.grid.is_side_known)[0]
-    slots = {"before": _amount(case.words, change.before, change.unit), "now": _amount(case.words, change.now, change.unit)}
-    text = case.words.sentence("follow_up.grown", finding=_headed(case, line, is_placed=False), since=_since(case), **slots)
-    return _cited(line, text, (change.name,))
+def _grown(case: Case, one: Followed, growth: Change) -> Sentence:
+    words, line = case.words, lines(one.finding, case.grid.is_side_known)[0]
+    slots = {"before": _amount(words, growth.before, growth.unit), "now": _amount(words, growth.now, growth.unit)}
+    finding = _headed(case, line, is_placed=False)
+    text = words.sentence("follow_up.grown", finding=finding, since=_since(case), name=words.name(growth.name), **slots)
+    return _cited(line, text, (growth.name,))
 
 
 def _cited(line: Line, text: str, measurements: tuple[str, ...]) -> Sentence:
@@ -94,14 +94,14 @@ def _total(case: Case, total: DiameterSum) -> Sentence:
     return Sentence(text=text, receipt=Receipt(kind=ReceiptKind.PRIOR), finding_ids=total.finding_ids)
 
 
-def _listed(case: Case, key: str, found: tuple[Finding, ...]) -> list[Sentence]:
+def _listed(case: Case, key: str, found: tuple[Finding, ...], *, is_now: bool) -> list[Sentence]:
     """A sentence for each organ that names findings; of those of now with their ids, of earlier ones with their size then."""
-    said, now = [], {id(finding) for finding in case.findings}
+    said = []
     for organ in dict.fromkeys(vocabulary().label(finding.label).organ for finding in found):
         own = [finding for finding in found if vocabulary().label(finding.label).organ == organ]
-        items = [_item(case, finding, is_now=id(finding) in now) for finding in own]
+        items = [_item(case, finding, is_now=is_now) for finding in own]
         text = case.words.sentence(f"follow_up.{key}", items=case.words.listed(items, "groups"))
-        cited = tuple(finding.id for finding in own if id(finding) in now)
+        cited = tuple(finding.id for finding in own) if is_now else ()
         said.append(Sentence(text=text, receipt=Receipt(kind=ReceiptKind.PRIOR), finding_ids=cited, organ=organ))
     return said
 
@@ -109,8 +109,11 @@ def _listed(case: Case, key: str, found: tuple[Finding, ...]) -> list[Sentence]:
 def _item(case: Case, finding: Finding, *, is_now: bool) -> str:
     line = lines(finding, case.grid.is_side_known)[0]
     name, size = _headed(case, line, is_placed=is_now), diameter_of(finding)
-    shown = _amount(case.words, rounded_mm(size), size.unit) if size else ""
-    return case.words.say("follow_up.sized", finding=name, size=shown) if shown else name
+    if size is None:
+        return name
+    shown = _amount(case.words, rounded_mm(size), size.unit)
+    shown = case.words.say("measured.at_least", value=shown) if size.is_lower_bound else shown
+    return case.words.say("follow_up.sized", finding=name, size=shown)
 
 
 def _headed(case: Case, line: Line, is_placed: bool = True) -> str:

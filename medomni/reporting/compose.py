@@ -23,9 +23,10 @@ from medomni.types.context import PatientContext
 from medomni.types.finding import Finding, Presence
 from medomni.types.notice import Notice, NoticeLevel
 from medomni.types.region import Coverage
-from medomni.types.report import Draft, Prior, Receipt, ReceiptKind, Section, SectionName, Sentence
+from medomni.types.report import Draft, Prior, Receipt, ReceiptKind, Section, Sentence
+from medomni.types.section import SectionName
 from medomni.types.study import Acquisition
-from medomni.types.style import Style
+from medomni.types.style import Style, rearranged
 from medomni.types.volume import Grid
 
 UNSUPPORTED_REGIONS = ("head", "other")
@@ -72,9 +73,8 @@ def compose(
 
 
 def _in_order(names: Iterable[SectionName], style: Style | None) -> list[SectionName]:
-    """The sections in the order of the house style, those it does not name last."""
-    places = {name: index for index, name in enumerate(style.sections)} if style else {}
-    return sorted(names, key=lambda name: places.get(name.value, len(places)))
+    """The sections in the order of the house style, those it does not name in their places."""
+    return [SectionName(name) for name in rearranged(list(names), style.sections if style else ())]
 
 
 def _findings(case: Case) -> tuple[Sentence, ...]:

@@ -64,6 +64,15 @@ def heed(findings: tuple[Finding, ...], dictation: Dictation) -> Heeded:
     return Heeded(tuple(now), tuple(notices))
 
 
+REJECTED = "rejected"
+"""Source of the evidence that a person gives against a finding."""
+
+
+def is_rejected(finding: Finding) -> bool:
+    """Whether a person rejected a finding: of it nothing is said, not even that it is absent."""
+    return any(evidence.source == REJECTED for evidence in finding.evidence)
+
+
 def is_dictated(finding: Finding) -> bool:
     """Whether a finding rests on a person's words alone."""
     return bool(finding.evidence) and all(evidence.source == SOURCE for evidence in finding.evidence)

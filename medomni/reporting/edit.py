@@ -13,15 +13,14 @@ from difflib import SequenceMatcher
 from functools import lru_cache
 from itertools import groupby
 
-import numpy as np
-
 from medomni.errors import BadInput
+from medomni.reporting.case import case_of
 from medomni.reporting.cleaned import clean
 from medomni.reporting.compose import compose
-from medomni.reporting.dictated import SIZE, heed
+from medomni.reporting.dictated import REJECTED, SIZE, heed, is_rejected
 from medomni.reporting.hedge import is_claimed
 from medomni.reporting.phrases import styled
-from medomni.reporting.review import review
+from medomni.reporting.review import CLAIMING, review
 from medomni.reporting.states import SIGNED
 from medomni.reporting.swap import Swap
 from medomni.reporting.vocabulary import organ_order_of, side, vocabulary
@@ -29,29 +28,13 @@ from medomni.types.dictation import Dictation, Remark
 from medomni.types.edit import Edit, Insert, Judge, Remove, Resize, Reword, State
 from medomni.types.finding import Evidence, Finding, Laterality, Measurement, Presence
 from medomni.types.notice import Notice
-from medomni.types.report import (
-    Origin,
-    Receipt,
-    ReceiptKind,
-    Report,
-    ReportState,
-    Section,
-    SectionName,
-    Sentence,
-    Signature,
-    Span,
-    Verdict,
-)
-from medomni.types.volume import Grid
+from medomni.types.report import Origin, Receipt, ReceiptKind, Report, ReportState, Section, Sentence, Signature, Span, Verdict
+from medomni.types.section import SectionName
 
-RESTATED = (SectionName.COMPARISON, SectionName.FINDINGS, SectionName.IMPRESSION)
-"""Sections with sentences that follow from findings."""
 MOST_PAIRS = 250_000
 """Pairs of characters, or of words, that are compared: longer texts are compared more coarsely."""
 Order = Callable[[str], tuple[int, str]]
 _WORD = re.compile(r"\w+|\W")
-REJECTED = "rejected"
-"""Source of the evidence that a person gives against a finding."""
 _SEEN = (Presence.PRESENT, Presence.UNCERTAIN)
 _OTHER = {Laterality.LEFT: Laterality.RIGHT, Laterality.RIGHT: Laterality.LEFT}
 _ORIGINS = {
@@ -150,7 +133,7 @@ def _judge(report: Report, edit: Judge) -> Report:
     finding = _finding(report, edit.finding_id)
     if edit.verdict is not Verdict.ACCEPTED and finding.presence not in _SEEN:
         raise BadInput("only what was found can be rejected or confirmed", remedy="state whether it is there")
-    if edit.verdict is not Verdict.REJECTED and _is_rejected(finding):
+    if edit.verdict is not Verdict.REJECTED and is_rejected(finding):
         raise BadInput("a rejected finding does not come back", remedy="go back to an earlier version, or state it")
     verdicts = {**report.verdicts, finding.id: edit.verdict}
     judged = report.model_copy(update={"verdicts": verdicts})
@@ -235,7 +218,8 @@ def _restated(report: Report, findings: tuple[Finding, ...], changed: set[str], 
     now = report.model_copy(update={"findings": findings})
     before, after = _composed(report), _composed(now)
     claimed = {finding.id for finding in (*report.findings, *findings) if is_claimed(finding)}
-    for name in RESTATED:
+    now = _with(now, SectionName.COMPARISON, _compared(_section(report, SectionName.COMPARISON), before, after))
+    for name in CLAIMING:
         swap = Swap(before[name].sentences, after[name].sentences, changed, claimed)
         old = _section(report, name).sentences
         dropped = [sentence for sentence in old if swap.is_dropped(sentence)]
@@ -247,11 +231,19 @@ def _restated(report: Report, findings: tuple[Finding, ...], changed: set[str], 
     return now
 
 
+def _compared(section: Section, before: dict[SectionName, Section], after: dict[SectionName, Section]) -> tuple[Sentence, ...]:
+    """The comparison as it follows from the findings now; what a person wrote stays below, what they took out stays out."""
+    old, composed = section.sentences, [sentence.text for sentence in before[SectionName.COMPARISON].sentences]
+    left = {sentence.text for sentence in old}
+    made = [s for s in after[SectionName.COMPARISON].sentences if s.text not in composed or s.text in left]
+    return (*made, *(sentence for sentence in old if sentence.text not in composed))
+
+
 def _place(kept: list[Sentence], made: list[Sentence], first: int | None, name: SectionName, order: Order) -> int:
-    """Where new sentences go: in the place of the dropped ones, else at the head of an impression, the end of a comparison."""
+    """Where new sentences go: in the place of the dropped ones, else at the head of an impression."""
     if first is not None:
         return min(first, len(kept))
-    if not made or name is SectionName.COMPARISON:
+    if not made:
         return len(kept)
     if name is SectionName.IMPRESSION:
         return 0
@@ -260,7 +252,7 @@ def _place(kept: list[Sentence], made: list[Sentence], first: int | None, name: 
 
 
 def _by(sentence: Sentence, origin: Origin | None) -> Sentence:
-    if origin is None:
+    if origin is None or (sentence.receipt and sentence.receipt.kind is ReceiptKind.PRIOR):
         return sentence
     receipt = Receipt(kind=ReceiptKind.DICTATED, label=sentence.receipt.label if sentence.receipt else "")
     kept = sentence.receipt if sentence.receipt and sentence.receipt.structure else receipt
@@ -271,26 +263,15 @@ def _composed(report: Report) -> dict[SectionName, Section]:
     draft = compose(
         context=report.context,
         acquisition=report.acquisition,
-        grid=_grid(report),
+        grid=case_of(report).grid,
         coverage=report.coverage,
-        findings=tuple(finding for finding in report.findings if not _is_rejected(finding)),
+        findings=tuple(finding for finding in report.findings if not is_rejected(finding)),
         prior=report.prior,
         notices=(),
         language=report.language,
         style=report.style,
     )
     return draft.sections
-
-
-def _is_rejected(finding: Finding) -> bool:
-    """Whether a person rejected a finding: of it nothing is said, not even that it is absent."""
-    return any(evidence.source == REJECTED for evidence in finding.evidence)
-
-
-def _grid(report: Report) -> Grid:
-    """A grid that knows no more than whether sides are known: findings and impression ask for nothing else."""
-    is_side_known = all(notice.code != "orientation_unknown" for notice in report.notices)
-    return Grid((1, 1, 1), (1.0, 1.0), np.eye(3)[0], np.eye(3)[1], np.zeros((1, 3)), is_side_known)
 
 
 def _merged(old: Sentence, text: str, origin: Origin) -> tuple[Span, ...]:

@@ -7,7 +7,7 @@ registered: a lesion is found again by its place within its own lung, and left u
 """
 
 from collections.abc import Iterator, Sequence
-from decimal import ROUND_HALF_UP, Decimal
+from decimal import ROUND_HALF_UP, Context, Decimal
 from functools import lru_cache
 from math import log
 from typing import Final
@@ -15,8 +15,9 @@ from typing import Final
 import numpy as np
 from jaxtyping import Float64
 
-from medomni.reporting.dictated import SIZE
+from medomni.reporting.dictated import SIZE, is_rejected
 from medomni.reporting.hedge import is_claimed
+from medomni.reporting.numerals import LONGEST_NUMBER
 from medomni.reporting.vocabulary import side as side_of
 from medomni.reporting.vocabulary import vocabulary
 from medomni.types.finding import Finding, Laterality, Measurement, Presence
@@ -46,23 +47,35 @@ CLEAR_MM: Final = 10.0
 def follow_up(findings: tuple[Finding, ...], prior: Prior | None) -> FollowUp:
     """Return what became of the findings of an earlier report; empty where there is none that may be compared.
 
-    A prior that is dated after the study, or shows another patient, is not compared.
+    A prior that is dated after the study, or shows another patient, is not compared. What nobody looked for in one of the two is
+    neither new nor gone.
     """
     if prior is None or not prior.findings or prior.is_same_patient is False or (prior.days_before or 0) < 0:
         return FollowUp()
-    followed, new, gone, unsure = list[Followed](), list[Finding](), list[Finding](), list[Finding]()
-    for label in dict.fromkeys(finding.label for finding in (*findings, *prior.findings)):
-        now, before = _of(label, findings), _of(label, prior.findings)
-        pairs, open_ = _matched(now, before, findings, prior.findings) if label in LESIONS else _alone(now, before)
-        followed += [_followed(one, was, prior.days_before) for one, was in pairs]
-        taken = {id(one) for pair in pairs for one in pair} | {id(one) for one in open_}
-        unsure += [one for one in now if id(one) in {id(other) for other in open_}]
-        if label in LESIONS or _is_denied(label, prior.findings):
-            new += [one for one in now if id(one) not in taken]
-        if label in LESIONS or _is_denied(label, findings):
-            gone += [one for one in before if id(one) not in taken]
-    told = tuple(one for one in followed if one.changes)
-    return FollowUp(followed=told, new=tuple(new), gone=tuple(gone), unsure=tuple(unsure), total=_total(told))
+    told = [_of_label(label, findings, prior) for label in dict.fromkeys(f.label for f in (*findings, *prior.findings))]
+    followed = tuple(one for part in told for one in part.followed if one.changes)
+    return FollowUp(
+        followed=followed,
+        new=tuple(one for part in told for one in part.new),
+        gone=tuple(one for part in told for one in part.gone),
+        unsure=tuple(one for part in told for one in part.unsure),
+        total=_total(followed),
+    )
+
+
+def _of_label(label: str, findings: tuple[Finding, ...], prior: Prior) -> FollowUp:
+    now, before = _claimed(label, findings), _claimed(label, prior.findings)
+    pairs, unsure_now, unsure_before = (
+        _matched(now, before, findings, prior.findings) if label in LESIONS else _alone(now, before)
+    )
+    taken_now, taken_before = {i for i, _ in pairs} | unsure_now, {j for _, j in pairs} | unsure_before
+    was_told, is_told = bool(before) or _is_denied(label, prior.findings), bool(now) or _is_denied(label, findings)
+    return FollowUp(
+        followed=tuple(_followed(now[i], before[j], prior.days_before) for i, j in pairs),
+        new=tuple(one for i, one in enumerate(now) if i not in taken_now) if was_told else (),
+        gone=tuple(one for j, one in enumerate(before) if j not in taken_before) if is_told else (),
+        unsure=tuple(now[i] for i in sorted(unsure_now)),
+    )
 
 
 def comparable(findings: Sequence[Finding]) -> tuple[Finding, ...]:
@@ -83,93 +96,109 @@ def rounded_mm(diameter: Measurement) -> Decimal:
 
 def _is_comparable(finding: Finding) -> bool:
     entry = vocabulary().labels.get(finding.label)
-    return entry is not None and not entry.is_measurement_only and (is_claimed(finding) or finding.presence is Presence.ABSENT)
+    is_answered = is_claimed(finding) or finding.presence is Presence.ABSENT
+    return entry is not None and not entry.is_measurement_only and is_answered and not is_rejected(finding)
 
 
-def _of(label: str, findings: Sequence[Finding]) -> list[Finding]:
+def _claimed(label: str, findings: Sequence[Finding]) -> list[Finding]:
     """The findings of a label that are claimed to be there."""
     return [finding for finding in findings if finding.label == label and _is_comparable(finding) and is_claimed(finding)]
 
 
 def _is_denied(label: str, findings: Sequence[Finding]) -> bool:
     """Whether a label was looked for and is said to be absent."""
-    return {finding.presence for finding in findings if finding.label == label} == {Presence.ABSENT}
+    own = [finding for finding in findings if finding.label == label and not is_rejected(finding)]
+    return bool(own) and all(finding.presence is Presence.ABSENT for finding in own)
 
 
-def _alone(now: list[Finding], before: list[Finding]) -> tuple[list[tuple[Finding, Finding]], list[Finding]]:
+Matches = tuple[list[tuple[int, int]], set[int], set[int]]
+"""Pairs of (now, before), and which of now and which of before could not be told."""
+
+
+def _alone(now: list[Finding], before: list[Finding]) -> Matches:
     """The pair of a label that a report holds once; several of it are not told apart."""
-    return ([(now[0], before[0])], []) if len(now) == len(before) == 1 else ([], [])
+    if len(now) == len(before) == 1:
+        return [(0, 0)], set(), set()
+    is_open = bool(now and before)
+    return [], set(range(len(now))) if is_open else set(), set(range(len(before))) if is_open else set()
 
 
-def _matched(
-    now: list[Finding], before: list[Finding], findings: Sequence[Finding], earlier: Sequence[Finding]
-) -> tuple[list[tuple[Finding, Finding]], list[Finding]]:
-    """The pairs of which each is the other's clear nearest, and what could not be told apart."""
-    places_now, places_before = ([_place(one, around) for one in ones] for ones, around in ((now, findings), (before, earlier)))
+def _matched(now: list[Finding], before: list[Finding], findings: Sequence[Finding], earlier: Sequence[Finding]) -> Matches:
+    """The pairs of which each is the other's clear nearest; what may be one of several, or has no place, is not told."""
+    if len(now) == len(before) == 1 and _is_only_choice(now[0], before[0], findings, earlier):
+        return [(0, 0)], set(), set()
     far = np.full((len(now), len(before)), np.inf)
     for i, one in enumerate(now):
         for j, was in enumerate(before):
-            far[i, j] = _distance_mm(one, places_now[i], was, places_before[j], (len(now), len(before)))
-    pairs, open_ = [], list[Finding]()
-    for i, one in enumerate(now):
-        near = np.flatnonzero(far[i] <= REACH_MM)
-        if not near.size:
-            continue
-        j = int(np.argmin(far[i]))
+            far[i, j] = _distance_mm(one, was, findings, earlier)  # nan where it cannot be told
+    pairs: list[tuple[int, int]] = []
+    open_now, open_before = set[int](), set[int]()
+    for i, j in np.argwhere(~(far > REACH_MM)):
         rivals = [*np.delete(far[i], j), *np.delete(far[:, j], i)]
-        if far[i, j] + CLEAR_MM <= min(rivals, default=np.inf):
-            pairs.append((one, before[j]))
+        if far[i, j] + CLEAR_MM <= np.min(rivals, initial=np.inf) and _share_a_place(now[i], before[j]):
+            pairs.append((int(i), int(j)))
         else:
-            open_ += [one, *(before[k] for k in near)]
-    paired = {id(was) for _, was in pairs}
-    return pairs, [one for one in open_ if id(one) not in paired]
+            open_now.add(int(i))
+            open_before.add(int(j))
+    return pairs, open_now - {i for i, _ in pairs}, open_before - {j for _, j in pairs}
 
 
-Place = tuple[np.ndarray, np.ndarray]
-"""Where a lesion lies in its lung (x, y, z as shares of the lung's box), and the size of that box in mm."""
+def _is_only_choice(one: Finding, was: Finding, findings: Sequence[Finding], earlier: Sequence[Finding]) -> bool:
+    """Whether the only two lesions of a label, of which one has no place, are of one side and one lobe."""
+    is_placed = not np.isnan(_distance_mm(one, was, findings, earlier))
+    return not is_placed and one.laterality is was.laterality is not Laterality.UNKNOWN and _share_a_place(one, was)
 
 
-def _place(finding: Finding, around: Sequence[Finding]) -> Place | None:
+def _share_a_place(one: Finding, was: Finding) -> bool:
+    """Whether two lesions lie in one lobe, or one of them names none."""
+    return not one.anatomy or not was.anatomy or bool(set(one.anatomy) & set(was.anatomy))
+
+
+def _distance_mm(one: Finding, was: Finding, findings: Sequence[Finding], earlier: Sequence[Finding]) -> float:
+    """How far apart two lesions lie in their lung, in mm of the lung of now; nan where it is not known, inf across the chest."""
+    sides = (Laterality.LEFT, Laterality.RIGHT)
+    if one.laterality in sides and was.laterality in sides and one.laterality is not was.laterality:
+        return np.inf
+    at, then = _position(one), _position(was)
+    lung, lung_then = (_lung(one.laterality, all_) for all_ in (findings, earlier))
+    if one.laterality is not was.laterality or at is None or then is None or lung is None or lung_then is None:
+        return np.nan
+    if lung[0] != lung_then[0]:  # other lobes were outlined
+        return np.nan
+    (low, high), (low_then, high_then) = lung[1], lung_then[1]
+    return float(np.linalg.norm((at - low) - (then - low_then) / (high_then - low_then) * (high - low)))
+
+
+def _position(finding: Finding) -> Float64[np.ndarray, "3"] | None:
     position = next((evidence.position_mm for evidence in finding.evidence if evidence.position_mm), None)
-    box = _lung_box(finding.laterality, around)
-    if position is None or box is None:
-        return None
-    low, size = box[0], box[1] - box[0]
-    return (np.asarray(position) - low) / size, size
+    return None if position is None else np.asarray(position, float)
 
 
-def _lung_box(side: Laterality, findings: Sequence[Finding]) -> Float64[np.ndarray, "2 3"] | None:
-    """Lowest and highest corner of the lung of a side, which the measured lung volumes have as evidence, lobe by lobe."""
+def _lung(side: Laterality, findings: Sequence[Finding]) -> tuple[frozenset[str], Float64[np.ndarray, "2 3"]] | None:
+    """The lobes and the box of the lung of a side, from the evidence of its volume; None where the scan cuts it off."""
     lungs = next((finding for finding in findings if finding.label == "lung_volume"), None)
     if lungs is None or side not in (Laterality.LEFT, Laterality.RIGHT):
         return None
-    boxes = np.array([one.box_mm for one in lungs.evidence if one.box_mm and side_of(one.structure) is side], float)
-    return np.stack([boxes[:, 0].min(axis=0), boxes[:, 1].max(axis=0)]) if len(boxes) else None
-
-
-def _distance_mm(one: Finding, at: Place | None, was: Finding, then: Place | None, counts: tuple[int, int]) -> float:
-    """How far apart two lesions lie, in mm of the lung of now; without places the same lobe and side must do.
-
-    The only two lesions of a label in one place are taken for one.
-    """
-    if one.laterality is not was.laterality:
-        return np.inf
-    if at is not None and then is not None:
-        return float(np.linalg.norm((at[0] - then[0]) * at[1]))
-    is_only = counts == (1, 1) and (set(one.anatomy) & set(was.anatomy) or not (one.anatomy and was.anatomy))
-    return 0.0 if is_only else np.inf
+    volume = lungs.measurement(f"lung_volume_{side.value}")
+    own = [one for one in lungs.evidence if one.box_mm and side_of(one.structure) is side]
+    if volume is None or not _is_whole(volume) or not own:
+        return None
+    boxes = np.array([one.box_mm for one in own], float)
+    box = np.stack([boxes[:, 0].min(axis=0), boxes[:, 1].max(axis=0)])
+    return (frozenset(one.structure for one in own), box) if np.all(box[1] - box[0] > 1) else None
 
 
 def _followed(one: Finding, was: Finding, days: int | None) -> Followed:
     changes = tuple(_changes(one, was))
     by_name = {change.name: change for change in changes}
-    mean = by_name.get("mean_diameter")
+    is_nodule = one.label == "lung_nodule"
+    size = by_name.get(SIZE) or by_name.get("mean_diameter") or by_name.get("long_diameter")
     return Followed(
         finding=one,
         earlier=was,
         changes=changes,
-        doubling_days=_doubling_days(by_name.get("volume"), days),
-        is_grown=one.label == "lung_nodule" and mean is not None and mean.now - mean.before >= GROWTH_MM,
+        doubling_days=_doubling_days(by_name.get("volume"), days) if is_nodule else None,
+        growth=size if is_nodule and size and size.now - size.before >= GROWTH_MM else None,
     )
 
 
@@ -193,20 +222,26 @@ def _is_followed(measurement: Measurement) -> bool:
 
 def _is_whole(measurement: Measurement) -> bool:
     """Whether a number is that of the whole thing: one cut by the edge, or taken across a gap, changes with the cut."""
-    return not measurement.is_lower_bound and not measurement.crosses_gap
+    return not measurement.is_lower_bound and not measurement.crosses_gap and measurement.value >= 0
 
 
 def _change(now: Measurement, before: Measurement) -> Change:
-    places = _decimals(now.unit, max(now.value, before.value))
+    places = _decimals(now.unit, min(now.value or before.value, before.value or now.value))
     shown_now, shown_before = (shown(one.value, places) for one in (now, before))
-    return Change(name=now.name, unit=now.unit, before=shown_before, now=shown_now, percent=percent(shown_before, shown_now))
+    return Change(
+        name=now.name,
+        unit=now.unit,
+        before=shown_before,
+        now=shown_now,
+        percent=percent(shown_before, shown_now),
+    )
 
 
 def _decimals(unit: str, value: float) -> int:
     """Tenths of a millimetre; of a volume three digits that count, down to the cubic millimetre."""
     if unit == "mm":
         return 1
-    return 3 if value < 1 else 1 if value < 100 else 0
+    return 3 if value < 1 else 2 if value < 10 else 1 if value < 100 else 0
 
 
 def shown(value: float, decimals: int) -> Decimal:
@@ -215,7 +250,7 @@ def shown(value: float, decimals: int) -> Decimal:
     >>> shown(12.25, 1)
     Decimal('12.3')
     """
-    return Decimal(repr(value)).quantize(Decimal(1).scaleb(-decimals), ROUND_HALF_UP)
+    return Decimal(repr(value)).quantize(Decimal(1).scaleb(-decimals), ROUND_HALF_UP, Context(prec=LONGEST_NUMBER))
 
 
 def percent(before: Decimal, now: Decimal) -> int | None:

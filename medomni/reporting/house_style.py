@@ -2,8 +2,9 @@
 
     text, text... -> Learned (Style, and what it rests on)
 
-No weights and no network: what most of the reports have in common is counted. A phrase is taken only where the rule labeler reads
-out of it exactly what it reads out of the phrase bank's, so a style can change how a draft sounds and never what it says.
+No weights and no network: what most of the reports have in common is counted. A phrase is taken only where all of its words are
+on a closed list (style.toml) and the rule labeler reads out of it exactly what it reads out of the phrase bank's: no name, no other
+finding and no degree gets in, so a style can change how a draft sounds and never what it says.
 """
 
 import re
@@ -21,12 +22,11 @@ from medomni.reporting import labeler, reading
 from medomni.reporting.phrases import bank, slots_of
 from medomni.reporting.vocabulary import organ_order, read_table, vocabulary
 from medomni.types.finding import Presence
-from medomni.types.report import SectionName
+from medomni.types.section import SectionName
 from medomni.types.style import Style
 
 LEAST_REPORTS: Final = 3
 """Reports that must have something in common before it is taken for a habit."""
-LONGEST_PHRASE: Final = 80
 PROBES: Final = ("pleural_effusion", "cardiomegaly")
 """Labels that a learned phrase is tried with: one that has sides and one that has none."""
 _HEADING = re.compile(r"^[ \t]*(?P<heading>[^\W\d_][^:：\n]{0,40}?)[ \t]*(?:[:：][ \t]*(?P<rest>.*)|)$")
@@ -61,11 +61,11 @@ def learn(texts: Sequence[str], language: str) -> Learned:
     Raises:
         BadInput: fewer than three reports have sections that are known.
     """
-    reports = [parts for parts in (split(text, language) for text in texts) if parts.sections]
+    reports = [parts for parts in (split(text, language) for text in dict.fromkeys(texts)) if parts.sections]
     if len(reports) < LEAST_REPORTS:
         raise BadInput(
             "there are too few reports to learn a style from",
-            found=f"{len(reports)} with known headings of {len(texts)}",
+            found=f"{len(reports)} different ones with known headings of {len(texts)}",
             remedy=f"give at least {LEAST_REPORTS}, better ten, with headings such as FINDINGS and IMPRESSION",
         )
     seen: Seen = {}
@@ -78,14 +78,14 @@ def learn(texts: Sequence[str], language: str) -> Learned:
     phrases = {}
     for key, found in habits.items():
         phrase = _habit(key, found, seen)
-        if phrase and phrase != bank(language).words[key] and _is_read_alike(key, phrase, language):
+        if phrase and phrase != bank(language).words[key] and is_read_alike(key, phrase, language):
             phrases[key] = phrase
         else:
             seen.pop(key, None)
     phrases |= _absence_in(phrases.get("findings.absent", ""), language)
     style = Style(
         language=language,
-        sections=_order(orders, [name.value for name in SectionName], seen, "sections"),
+        sections=tuple(SectionName(name) for name in _order(orders, [name.value for name in SectionName], seen, "sections")),
         headings=_headings(reports, language, seen),
         organs=_order(
             [_organs(report, language) for report in reports], sorted(_known_organs(), key=organ_order), seen, "organs"
@@ -141,7 +141,7 @@ def _before(one: str, other: str, orders: Sequence[list[str]]) -> int:
     return sum(one in order and other in order and order.index(one) < order.index(other) for order in orders)
 
 
-def _headings(reports: Sequence[Parts], language: str, seen: Seen) -> dict[str, str]:
+def _headings(reports: Sequence[Parts], language: str, seen: Seen) -> dict[SectionName, str]:
     """The heading that most reports have, where it is another than the phrase bank's."""
     chosen = {}
     for name in SectionName:
@@ -150,7 +150,7 @@ def _headings(reports: Sequence[Parts], language: str, seen: Seen) -> dict[str, 
             continue
         heading, count = written.most_common(1)[0]
         if count >= LEAST_REPORTS and 2 * count > written.total() and heading != bank(language).say(f"headings.{name.value}"):
-            chosen[name.value] = heading
+            chosen[name] = heading
             seen[f"headings.{name.value}"] = count, written.total()
     return chosen
 
@@ -166,9 +166,9 @@ def _organs(report: Parts, language: str) -> list[str]:
 
 
 def _habit(key: str, found: Sequence[list[str]], seen: Seen) -> str:
-    """The phrase that most of those reports use in which there is any; "" without one."""
+    """The phrase that most of those reports use in which there is any; "" without one, as for what may not be learned."""
     speaking = [phrases for phrases in found if phrases]
-    counts = Counter(phrase for phrases in speaking for phrase in set(phrases))
+    counts = Counter(phrase for phrases in speaking for phrase in set(phrases) if phrase)
     if not counts:
         return ""
     phrase, count = max(counts.items(), key=lambda item: (item[1], item[0]))
@@ -185,7 +185,7 @@ def _absences(report: Parts, language: str) -> list[str]:
             span = _named(text, language, {mention.label for mention in mentions})
             if span:
                 found.append(_ended(text[: span[0]] + "{findings}" + text[span[1] :], language))
-    return [phrase for phrase in found if _is_phrase(phrase)]
+    return [phrase if _is_plain(phrase, "absence", language) else "" for phrase in found]
 
 
 def _claims(report: Parts, language: str) -> list[str]:
@@ -199,8 +199,9 @@ def _claims(report: Parts, language: str) -> list[str]:
             continue
         place = next((at for name in places if (at := text.lower().find(f"the {name.lower()}", span[1])) >= 0), -1)
         between = text[span[1] : place] if place >= 0 else ""
-        if re.fullmatch(r"[a-z ]{3,30}", between):
-            found.append("{finding}" + between + "{places}{details}{image}.")
+        phrase = "{finding}" + between + "{places}{details}{image}."
+        if place >= 0:
+            found.append(phrase if between.endswith(" ") and _is_plain(phrase, "claim", language) else "")
     return found
 
 
@@ -213,8 +214,8 @@ def _places() -> tuple[str, ...]:
 def _no_comparison(report: Parts, language: str) -> list[str]:
     """What stands alone under Comparison when there is none."""
     said = report.sentences(SectionName.COMPARISON)
-    is_none = len(said) == 1 and not re.search(r"\d", said[0]) and reading.is_denied(said[0], len(said[0]), language)
-    return [_ended(said[0], language)] if is_none and len(said[0]) <= LONGEST_PHRASE and "{" not in said[0] else []
+    is_none = len(said) == 1 and _is_plain(said[0], "none", language)
+    return [_ended(said[0], language)] if is_none else []
 
 
 def _named(text: str, language: str, labels: set[str]) -> tuple[int, int] | None:
@@ -239,9 +240,13 @@ def _ended(text: str, language: str) -> str:
     return text if text.endswith(stop) else text.rstrip(".。;；") + stop
 
 
-def _is_phrase(phrase: str) -> bool:
-    rest = phrase.replace("{findings}", "")
-    return len(phrase) <= LONGEST_PHRASE and not re.search(r"[\d{}]", rest) and phrase.count("{findings}") == 1
+def _is_plain(phrase: str, kind: str, language: str) -> bool:
+    """Whether a phrase holds nothing but slots and words of the closed list of its kind."""
+    listed = TypeAdapter(dict[str, list[str]]).validate_python(read_table("style.toml")[f"words_{language}"])[kind]
+    rest = re.sub(r"\{\w+\}", " ", phrase)
+    if language == "zh":
+        return "".join(rest.split()).strip("。") in listed
+    return set(re.findall(r"[^\s.,]+", rest.lower())) <= set(listed)
 
 
 def _absence_in(absent: str, language: str) -> dict[str, str]:
@@ -254,10 +259,10 @@ def _absence_in(absent: str, language: str) -> dict[str, str]:
         made = absent[:-1] + " in {place}."
     else:
         return {}
-    return {"findings.absent_in": made} if _is_read_alike("findings.absent_in", made, language) else {}
+    return {"findings.absent_in": made} if is_read_alike("findings.absent_in", made, language) else {}
 
 
-def _is_read_alike(key: str, phrase: str, language: str) -> bool:
+def is_read_alike(key: str, phrase: str, language: str) -> bool:
     """Whether a phrase has the slots of the phrase bank's and is read as that one is, by the labeler and by the linter."""
     usual = bank(language).words[key]
     if slots_of(phrase) != slots_of(usual):

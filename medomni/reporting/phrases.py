@@ -91,7 +91,7 @@ def styled(language: str, style: Style | None) -> PhraseBank:
     usual = bank(language)
     if style is None or style.language != language:
         return usual
-    headings = {f"headings.{name}": heading for name, heading in style.headings.items()}
+    headings = {f"headings.{name.value}": heading for name, heading in style.headings.items()}
     return PhraseBank(language, usual.words | headings | style.phrases)
 
 

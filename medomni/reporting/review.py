@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from medomni.reporting import reading
+from medomni.reporting.case import case_of
+from medomni.reporting.compared import comparison, grown
 from medomni.reporting.hedge import hedge, is_claimed
 from medomni.reporting.lexicon import lexicon
 from medomni.reporting.review_sides import side_conflicts
@@ -19,7 +21,8 @@ from medomni.reporting.vocabulary import vocabulary
 from medomni.types.context import FactKind
 from medomni.types.finding import Finding, Laterality, Presence
 from medomni.types.notice import Notice, NoticeLevel
-from medomni.types.report import Draft, Origin, ReceiptKind, SectionName, Sentence
+from medomni.types.report import Draft, Origin, ReceiptKind, Sentence
+from medomni.types.section import SectionName
 from medomni.types.study import Contrast
 
 CLAIMING: Final = (SectionName.FINDINGS, SectionName.IMPRESSION)
@@ -136,6 +139,16 @@ def _prior(draft: Draft) -> Iterator[Notice]:
         yield _warning("prior_after_study", days=str(-(draft.prior.days_before or 0)))
 
 
+def _changes(draft: Draft) -> Iterator[Notice]:
+    """Untouched sentences about change that are not what follows from the findings now and then."""
+    case = case_of(draft)
+    follows = {sentence.text for sentence in (*comparison(case), *grown(case))}
+    for section, sentence in _sentences(draft, *SectionName):
+        is_of_prior = sentence.receipt is not None and sentence.receipt.kind is ReceiptKind.PRIOR
+        if is_of_prior and not is_by_person(sentence) and sentence.text not in follows:
+            yield _unsafe("change_does_not_follow", section=section.value)
+
+
 def _numbers(draft: Draft) -> Iterator[Notice]:
     """Numbers that neither a finding nor the header, the history or the prior explains."""
     for section, sentence in _sentences(draft, *SectionName):
@@ -207,6 +220,7 @@ RULES: Final[tuple[Callable[[Draft], Iterator[Notice]], ...]] = (
     _sexes,
     _contrast,
     _prior,
+    _changes,
     _receipts,
     _history,
 )

@@ -12,7 +12,8 @@ from medomni.reporting import reading
 from medomni.reporting.vocabulary import side, vocabulary
 from medomni.types.finding import BoxMm, Finding, Laterality, Presence
 from medomni.types.notice import Notice, NoticeLevel
-from medomni.types.report import Draft, SectionName, Sentence
+from medomni.types.report import Draft, Sentence
+from medomni.types.section import SectionName
 
 ONE_SIDED = (Laterality.LEFT, Laterality.RIGHT)
 

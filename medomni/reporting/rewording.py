@@ -15,7 +15,8 @@ from medomni.reporting.guard import Reason, objection, worded_labels
 from medomni.reporting.phrases import styled
 from medomni.reporting.statement import Statement
 from medomni.reporting.wording import statements
-from medomni.types.report import Draft, SectionName, Sentence
+from medomni.types.report import Draft, Sentence
+from medomni.types.section import SectionName
 from medomni.types.volume import Grid
 
 Writer = Callable[[Sequence[Statement], str], Sequence[str]]

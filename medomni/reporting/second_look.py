@@ -15,7 +15,8 @@ from medomni.reporting.review import is_by_person
 from medomni.reporting.vocabulary import vocabulary
 from medomni.types.codes import Value
 from medomni.types.finding import Finding, Laterality
-from medomni.types.report import ReceiptKind, Report, SectionName, Sentence
+from medomni.types.report import ReceiptKind, Report, Sentence
+from medomni.types.section import SectionName
 
 READ = (SectionName.FINDINGS, SectionName.IMPRESSION)
 

@@ -17,7 +17,7 @@ from pydantic import Field, TypeAdapter
 from medomni.anatomy import anatomy
 from medomni.types.codes import Code, Value
 from medomni.types.finding import Laterality
-from medomni.types.style import Style
+from medomni.types.style import Style, rearranged
 
 
 class Match(StrEnum):
@@ -121,11 +121,11 @@ def organ_order(organ: str) -> tuple[int, str]:
 
 
 def organ_order_of(style: Style | None) -> Callable[[str], tuple[int, str]]:
-    """The sort key of an organ in a house style: those it names first, the others as usual."""
+    """The sort key of an organ in a house style: those it names in its order, the others in their places."""
     if style is None or not style.organs:
         return organ_order
-    places = {organ: index for index, organ in enumerate(style.organs)}
-    return lambda organ: (places[organ], organ) if organ in places else (len(places) + organ_order(organ)[0], organ)
+    places = {organ: index for index, organ in enumerate(rearranged(sorted(anatomy().organs, key=organ_order), style.organs))}
+    return lambda organ: (places.get(organ, len(places)), organ)
 
 
 @lru_cache(maxsize=4096)

@@ -6,7 +6,8 @@ from pydantic import Field
 
 from medomni.types.codes import Value
 from medomni.types.finding import Laterality, Presence
-from medomni.types.report import Origin, SectionName, Verdict
+from medomni.types.report import Origin, Verdict
+from medomni.types.section import SectionName
 
 LONGEST_TEXT = 4000
 """Characters of one sentence; a page holds some 3,000."""

@@ -24,13 +24,14 @@ class Followed(Value):
 
     ``doubling_days`` is the volume doubling time in days; None where the volume did not grow by more than repeated
     measurements differ, or where the time between the studies is not known.
+    ``growth`` is the change of diameter that counts as growth.
     """
 
     finding: Finding
     earlier: Finding
     changes: tuple[Change, ...]
     doubling_days: int | None = None
-    is_grown: bool = False
+    growth: Change | None = None
 
     def change(self, name: str) -> Change | None:
         """The change of the measurement of that name, or None."""

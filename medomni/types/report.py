@@ -11,6 +11,7 @@ from medomni.types.finding import BoxMm, Finding
 from medomni.types.notice import Notice
 from medomni.types.provenance import Provenance
 from medomni.types.region import Coverage
+from medomni.types.section import SectionName
 from medomni.types.study import Acquisition
 from medomni.types.style import Style
 
@@ -74,18 +75,6 @@ class Sentence(Value):
     spans: tuple[Span, ...] = ()
 
 
-class SectionName(StrEnum):
-    """Sections of the report in reading order."""
-
-    EXAMINATION = "examination"
-    INDICATION = "indication"
-    TECHNIQUE = "technique"
-    COMPARISON = "comparison"
-    FINDINGS = "findings"
-    IMPRESSION = "impression"
-    ADDENDUM = "addendum"
-
-
 class Section(Value):
     """One section: a heading in the draft's language and its sentences."""
 
@@ -108,13 +97,15 @@ class ReportState(StrEnum):
 class Prior(Value):
     """What the current study was compared with. ``days_before`` is negative when the prior is dated after the study.
 
-    ``findings`` are those of its report that can be compared (``medomni.reporting.follow_up``), as they were measured then.
+    ``findings`` are those of its report that can be compared (``medomni.reporting.follow_up``), as they were measured then;
+    ``is_signed`` tells whether a person has signed it.
     """
 
     kind: str = Field(pattern=r"^(study|report)$")
     days_before: int | None = None
     is_same_patient: bool | None = None
     findings: tuple[Finding, ...] = ()
+    is_signed: bool = False
 
 
 class Draft(Value):

@@ -17,7 +17,8 @@ from medomni.export.fhir_check import check_bundle
 from medomni.model import weights
 from medomni.settings import load
 from medomni.types.edit import Reword
-from medomni.types.report import ReportState, SectionName
+from medomni.types.report import ReportState
+from medomni.types.section import SectionName
 from tests.browser.conftest import PATIENCE_MS
 from tests.browser.serving import serving
 from tests.hostile.conftest import shared_data

@@ -2,7 +2,10 @@
 
 import json
 
-from medomni.types.report import SectionName
+from medomni.reporting.edit import apply
+from medomni.types.edit import Insert
+from medomni.types.report import ReportState
+from medomni.types.section import SectionName
 from tests.integration.test_draft_command import report_of
 from tests.unit.medomni.reporting.test_house_style import TEXTS
 
@@ -18,16 +21,24 @@ def test_style_is_learned_from_files_and_drafts_follow_it(medomni, study, tmp_pa
     monkeypatch.setenv("MEDOMNI_STYLE", str(tmp_path / "style.json"))
     assert medomni("draft", study, "--out", tmp_path / "d").code == 0
     report = report_of(tmp_path / "d")
-    assert next(iter(report.sections)) is SectionName.IMPRESSION
+    assert next(iter(report.sections)) is SectionName.EXAMINATION
     text = (tmp_path / "d" / "report.txt").read_text(encoding="utf-8")
     assert text.index("CONCLUSION") < text.index("FINDINGS")
     assert "There is no " in text
 
 
-def test_a_style_can_be_learned_from_reports_of_ours_and_tells_as_json(medomni, study, tmp_path):
+def test_only_signed_reports_teach(medomni, study, tmp_path):
     assert medomni("draft", study, "--out", tmp_path / "d").code == 0
-    same = [tmp_path / "d" / "report.json"] * 3
-    done = medomni("style", *same, "--out", tmp_path / "style.json", "--json")
+    done = medomni("style", tmp_path / "d" / "report.json", "--out", tmp_path / "style.json")
+    assert (done.code, "nobody has signed this report" in done.err) == (3, True)
+
+    draft = report_of(tmp_path / "d")
+    for number in range(3):
+        text = f"Cough for {number + 2} weeks."
+        added = apply(draft, (Insert(section=SectionName.INDICATION, index=0, text=text),))
+        signed = added.model_copy(update={"state": ReportState.FINAL})
+        (tmp_path / f"{number}.json").write_text(signed.model_dump_json(), encoding="utf-8")
+    done = medomni("style", *sorted(tmp_path.glob("[0-2].json")), "--out", tmp_path / "style.json", "--json")
     assert done.code == 0, done.err
     told = json.loads(done.out)
     assert (told["style"]["sections"], told["style"]["phrases"], told["style"]["reports"]) == ([], {}, 3)
@@ -44,4 +55,4 @@ def test_what_is_no_report_or_no_style_is_refused_in_one_line(medomni, study, tm
     monkeypatch.setenv("MEDOMNI_STYLE", str(tmp_path / "letter.txt"))
     done = medomni("draft", study, "--out", tmp_path / "d")
     assert done.code == 3
-    assert "letter.txt: is no house style; make one with medomni style" in done.err
+    assert "letter.txt: is no house style" in done.err

@@ -2,6 +2,7 @@ import pytest
 
 from medomni.errors import BadInput
 from medomni.pipeline import study_key
+from medomni.types.report import ReportState
 from medomni.types.study import Identity
 from preprocessing import prior
 from preprocessing.prior import compare, days_between, is_same_patient
@@ -98,3 +99,20 @@ def test_a_report_alone_is_compared_with_a_warning(tmp_path):
     value, notices = compare(tmp_path / "report.json", None, factories.study())
     assert value.findings
     assert [notice.code for notice in notices] == ["prior_undated", "prior_patient_unknown"]
+
+
+def test_a_report_entered_in_error_is_no_earlier_report(tmp_path, monkeypatch):
+    wrong = reports.report(state=ReportState.ENTERED_IN_ERROR)
+    (tmp_path / "report.json").write_text(wrong.model_dump_json())
+    with pytest.raises(BadInput, match="entered in error"):
+        compare(tmp_path / "report.json", None, factories.study())
+
+
+def test_a_study_that_states_no_patient_is_compared_with_a_warning(tmp_path, monkeypatch):
+    earlier = factories.study(key="then", identity=identity(), source_name="then")
+    studied(monkeypatch, earlier)
+    provenance = reports.report().provenance.model_copy(update={"study_key": study_key(earlier)})
+    value, notices = compare(tmp_path, reports.report(provenance=provenance), factories.study())
+    assert value.findings
+    assert value.is_same_patient is None
+    assert "prior_patient_unknown" in {notice.code for notice in notices}

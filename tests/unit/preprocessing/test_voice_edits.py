@@ -8,7 +8,8 @@ from medomni.reporting.edit import apply, signed
 from medomni.types.edit import Insert, Judge, Remove, Resize, Reword, State
 from medomni.types.finding import Finding, Laterality, Presence
 from medomni.types.provenance import Provenance
-from medomni.types.report import Origin, Report, ReportState, SectionName, Signature, Verdict
+from medomni.types.report import Origin, Report, ReportState, Signature, Verdict
+from medomni.types.section import SectionName
 from preprocessing.voice_edits import LONGEST_UTTERANCE, understand
 from tests import drafts
 

@@ -12,7 +12,8 @@ from app.store import jobs
 from app.store.database import reading, transaction
 from app.store.jobs import LEASE_S, JobState
 from medomni.phantom import Placed, make_case
-from medomni.types.report import ReportState, SectionName
+from medomni.types.report import ReportState
+from medomni.types.section import SectionName
 from tests import desks, drafts, factories
 
 FLUID = (Placed("pleural_effusion", side="right", zone="lower", amount=900.0),)

@@ -11,7 +11,8 @@ from app.store.errors import NotAllowed, NotThere, Stale, Tampered
 from app.store.people import Role
 from medomni.errors import BadInput
 from medomni.types.edit import Insert, Judge, Reword
-from medomni.types.report import Origin, ReportState, SectionName, Verdict
+from medomni.types.report import Origin, ReportState, Verdict
+from medomni.types.section import SectionName
 from tests import desks
 
 FINDINGS, ADDENDUM = SectionName.FINDINGS, SectionName.ADDENDUM

@@ -4,7 +4,8 @@ from datetime import UTC, datetime, timedelta, timezone
 
 from medomni.reporting.edit import apply, signed
 from medomni.types.edit import Insert, Judge, Reword
-from medomni.types.report import Origin, ReportState, SectionName, Signature, Verdict
+from medomni.types.report import Origin, ReportState, Signature, Verdict
+from medomni.types.section import SectionName
 from tests import reports
 
 ROSSI, SATO = "Dr. Ana Rossi", "Dr. Ken Sato"

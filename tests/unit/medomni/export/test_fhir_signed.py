@@ -14,7 +14,8 @@ from medomni.reporting.edit import apply, reopened, signed
 from medomni.types.edit import Remove
 from medomni.types.finding import Evidence, Finding, Presence
 from medomni.types.notice import Notice, NoticeLevel
-from medomni.types.report import ReportState, SectionName
+from medomni.types.report import ReportState
+from medomni.types.section import SectionName
 from tests import reports
 from tests.unit.medomni.export import signed_reports as made
 

@@ -6,7 +6,8 @@ import pytest
 from medomni.errors import BadInput
 from medomni.export.html import KeyImage, to_html
 from medomni.export.html_receipt import source
-from medomni.types.report import Origin, ReportState, Section, SectionName, Sentence, Span
+from medomni.types.report import Origin, ReportState, Section, Sentence, Span
+from medomni.types.section import SectionName
 from tests import reports
 from tests.unit.medomni.export import signed_reports as made
 

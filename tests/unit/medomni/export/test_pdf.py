@@ -7,7 +7,8 @@ import pytest
 from medomni.export import exporters
 from medomni.export.pdf import to_pdf
 from medomni.reporting.cleaned import clean
-from medomni.types.report import ReportState, Section, SectionName, Sentence
+from medomni.types.report import ReportState, Section, Sentence
+from medomni.types.section import SectionName
 from tests import reports
 from tests.unit.medomni.export import signed_reports as made
 

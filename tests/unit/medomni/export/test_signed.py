@@ -12,7 +12,8 @@ from medomni.export.writers import hands, written
 from medomni.reporting.cleaned import clean
 from medomni.reporting.edit import reopened
 from medomni.types.finding import Presence
-from medomni.types.report import Origin, Report, ReportState, Section, SectionName, Sentence, Span
+from medomni.types.report import Origin, Report, ReportState, Section, Sentence, Span
+from medomni.types.section import SectionName
 from tests import reports
 from tests.unit.medomni.export import signed_reports as made
 

@@ -1,7 +1,8 @@
 import pytest
 
 from medomni.export.text import COLUMNS, columns, to_text, wrapped
-from medomni.types.report import ReportState, Section, SectionName, Sentence
+from medomni.types.report import ReportState, Section, Sentence
+from medomni.types.section import SectionName
 from tests import reports
 
 LONG = "Opacity in the right lower zone and in the left upper zone. " * 8

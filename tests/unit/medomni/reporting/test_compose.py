@@ -9,7 +9,8 @@ from medomni.reporting import reading
 from medomni.reporting.review import review
 from medomni.types.finding import Evidence, Finding, Laterality, Measurement, Presence
 from medomni.types.region import Coverage
-from medomni.types.report import Draft, Prior, ReceiptKind, SectionName
+from medomni.types.report import Draft, Prior, ReceiptKind
+from medomni.types.section import SectionName
 from medomni.types.study import Acquisition, Contrast
 from tests import factories
 from tests.drafts import (

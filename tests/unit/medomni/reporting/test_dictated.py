@@ -8,7 +8,8 @@ from medomni.types.context import PatientContext
 from medomni.types.dictation import Dictation, Remark
 from medomni.types.finding import Finding, Laterality, Presence
 from medomni.types.notice import NoticeLevel
-from medomni.types.report import ReceiptKind, SectionName
+from medomni.types.report import ReceiptKind
+from medomni.types.section import SectionName
 from medomni.types.study import Acquisition
 from tests import drafts
 

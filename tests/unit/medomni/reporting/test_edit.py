@@ -14,7 +14,8 @@ from medomni.reporting.vocabulary import vocabulary
 from medomni.types.edit import LONGEST_TEXT, Insert, Judge, Remove, Resize, Reword, State
 from medomni.types.finding import Laterality, Presence
 from medomni.types.notice import Notice, NoticeLevel
-from medomni.types.report import Draft, Origin, Report, ReportState, SectionName, Sentence, Signature, Verdict
+from medomni.types.report import Draft, Origin, Report, ReportState, Sentence, Signature, Verdict
+from medomni.types.section import SectionName
 from tests import drafts, reports
 
 FINDINGS, IMPRESSION, ADDENDUM = SectionName.FINDINGS, SectionName.IMPRESSION, SectionName.ADDENDUM

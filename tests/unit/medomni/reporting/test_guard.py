@@ -5,7 +5,8 @@ from medomni.reporting.guard import Reason, objection
 from medomni.reporting.rewording import Rewording, reword
 from medomni.reporting.statement import Statement
 from medomni.types.finding import Laterality, Presence
-from medomni.types.report import Receipt, ReceiptKind, SectionName, Sentence
+from medomni.types.report import Receipt, ReceiptKind, Sentence
+from medomni.types.section import SectionName
 from tests import drafts
 
 RECEIPT = Receipt(kind=ReceiptKind.MEASURED)

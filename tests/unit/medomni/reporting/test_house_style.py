@@ -8,7 +8,8 @@ from medomni.reporting.edit import apply
 from medomni.reporting.house_style import learn, split
 from medomni.reporting.review import review
 from medomni.types.edit import Judge
-from medomni.types.report import Draft, Report, SectionName, Verdict
+from medomni.types.report import Draft, Report, Verdict
+from medomni.types.section import SectionName
 from medomni.types.style import Style
 from tests import drafts, reports
 
@@ -94,7 +95,9 @@ def test_a_draft_in_the_style_sounds_otherwise_and_says_the_same(language):
     style = learn(TEXTS[language], language).style
     usual, housed = drafted(None, language), drafted(style, language)
 
-    assert next(iter(housed.sections)) is SectionName.IMPRESSION
+    order = list(housed.sections)
+    assert order.index(SectionName.IMPRESSION) < order.index(SectionName.FINDINGS)
+    assert order[0] is SectionName.EXAMINATION  # of which the house says nothing
     assert housed.findings == usual.findings
     begins = {"en": "There is no ", "zh": "未发现"}[language]
     assert any(text.startswith(begins) for text in said(housed, SectionName.FINDINGS))
@@ -125,11 +128,24 @@ def test_a_style_of_another_language_changes_nothing():
     assert drafted(learn(TEXTS["en"], "en").style, "zh") == drafted(None, "zh")
 
 
-@pytest.mark.parametrize("denial", ["There may be {}.", "{} cannot be excluded.", "No left {}.", "Nothing but {}."])
+@pytest.mark.parametrize(
+    "denial",
+    [
+        *("There may be {}.", "{} cannot be excluded.", "No left {}.", "Nothing but {}."),
+        *("No pneumothorax or {}.", "No fracture or {}.", "Known carcinoma; no {}.", "The heart is normal and there is no {}."),
+        *(
+            "Mrs Jane Miller has no {}.",
+            "Smith sees no {}.",
+            "No new {}.",
+            "No significant {}.",
+            "No residual {} after drainage.",
+        ),
+    ],
+)
 def test_a_phrase_that_is_read_otherwise_is_not_taken(denial):
     text = "FINDINGS:\n" + denial.format("pleural effusion") + "\n" + denial.format("pericardial effusion") + "\n"
 
-    assert "findings.absent" not in learn([text] * 10, "en").style.phrases
+    assert learn([f"{text}Slice {k}." for k in range(10)], "en").style.phrases == {}
 
 
 def test_what_only_some_do_is_no_habit():
@@ -141,7 +157,7 @@ def test_what_only_some_do_is_no_habit():
 
 
 def test_too_few_reports_are_refused():
-    with pytest.raises(BadInput, match=r"too few reports .* 2 with known headings of 3"):
+    with pytest.raises(BadInput, match=r"too few reports .* 2 different ones with known headings of 3"):
         learn([english(0), english(1), "A letter without headings."], "en")
 
 
@@ -157,3 +173,40 @@ def test_a_report_is_split_at_its_own_headings():
 def test_style_holds_no_more_than_it_says():
     assert set(Style.model_fields) == {"language", "sections", "headings", "organs", "phrases", "reports"}
     assert "4711" not in learn(TEXTS["en"], "en").style.model_dump_json()
+
+
+@pytest.mark.parametrize(
+    "between", ["not in", "is malignant in", "is calcified in", "is unchanged in", "is no larger in", "is seen by smith in"]
+)
+def test_words_between_a_finding_and_its_lobe_are_of_a_closed_list(between):
+    texts = [f"FINDINGS:\nNodule {between} the {lobe}, {k} mm.\n" for k, lobe in enumerate(LOBES)]
+
+    assert learn(texts, "en").style.phrases == {}
+
+
+def test_the_same_report_twice_is_one_report():
+    with pytest.raises(BadInput, match="1 different ones with known headings of 10"):
+        learn([english(0)] * 10, "en")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"phrases": {"findings.absent": "No {finding}."}},
+        {"phrases": {"findings.absent": "No {findings."}},
+        {"phrases": {"findings.absent": "No {0}."}},
+        {"phrases": {"findings.absent": "No {findings.__class__}."}},
+        {"phrases": {"findings.absent": "No {findings:>999999999}."}},
+        {"phrases": {"findings.absent": "No {findings} or {findings}."}},
+        {"phrases": {"hedge.possible": "certain {finding}"}},
+        {"headings": {"findings": "{x}"}},
+        {"headings": {"findings": ""}},
+        {"headings": {"letter": "Letter"}},
+        {"sections": ["findings", "findings"]},
+        {"sections": ["letter"]},
+        {"organs": ["soul"]},
+    ],
+)
+def test_a_style_that_would_break_a_draft_is_none(wrong):
+    with pytest.raises(ValueError, match="validation error"):
+        Style.model_validate({"language": "en"} | wrong)

@@ -2,7 +2,7 @@
 
 from medomni.reporting.influence import influences
 from medomni.types.opinion import Joint, LabelOpinion, Opinion
-from medomni.types.report import SectionName
+from medomni.types.section import SectionName
 from tests.drafts import draft, findings, opacity
 
 

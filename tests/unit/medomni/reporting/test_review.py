@@ -11,7 +11,8 @@ from medomni.types.context import ContextFact, FactKind
 from medomni.types.finding import Evidence, Laterality, Presence
 from medomni.types.notice import NoticeLevel
 from medomni.types.region import Coverage
-from medomni.types.report import Prior, Receipt, ReceiptKind, Section, SectionName, Sentence
+from medomni.types.report import Prior, Receipt, ReceiptKind, Section, Sentence
+from medomni.types.section import SectionName
 from medomni.types.study import Acquisition, Contrast
 from tests.drafts import (
     CLINICAL,

@@ -9,7 +9,7 @@ from medomni.reporting.hedge import is_claimed
 from medomni.reporting.vocabulary import vocabulary
 from medomni.types.finding import Evidence, Finding, Laterality, Measurement, Presence
 from medomni.types.region import Coverage
-from medomni.types.report import SectionName
+from medomni.types.section import SectionName
 from tests.drafts import (
     CLINICAL,
     draft,

@@ -6,7 +6,8 @@ from medomni.reporting.edit import apply
 from medomni.reporting.second_look import Difference, Kind, second_look
 from medomni.types.edit import Insert, Remove, Reword
 from medomni.types.finding import Laterality
-from medomni.types.report import Draft, Receipt, ReceiptKind, Report, SectionName, Sentence
+from medomni.types.report import Draft, Receipt, ReceiptKind, Report, Sentence
+from medomni.types.section import SectionName
 from tests import drafts, reports
 
 FINDINGS, IMPRESSION = SectionName.FINDINGS, SectionName.IMPRESSION

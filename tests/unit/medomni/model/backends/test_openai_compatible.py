@@ -9,7 +9,7 @@ from medomni.reporting.guard import objection
 from medomni.reporting.rewording import reword
 from medomni.settings import load
 from medomni.types.finding import Laterality
-from medomni.types.report import SectionName
+from medomni.types.section import SectionName
 from tests import drafts
 from tests.chat_server import chat_server
 from tests.unit.medomni.reporting.test_guard import FORMS, statement
