@@ -82,14 +82,14 @@ class Decoder:
 
     @cached_property
     def _compiled(self) -> "CompiledModel":
-        from medomni.model.runtime import openvino
+        from medomni.model.runtime import core
 
         how = {
             "INFERENCE_NUM_THREADS": self.threads,
             "INFERENCE_PRECISION_HINT": "f32",
             "DYNAMIC_QUANTIZATION_GROUP_SIZE": self.rounding,
         }
-        return openvino().Core().compile_model(build(self._stored, self.shape), "CPU", how)
+        return core().compile_model(build(self._stored, self.shape), "CPU", how)
 
     @cached_property
     def _grammars(self) -> "LLTokenizer":

@@ -21,7 +21,7 @@ from jaxtyping import Float32, Int64, UInt8
 from medomni.errors import BadInput
 from medomni.model.config import MODALITIES
 from medomni.model.omni_folder import ANSWERS, CONFIG, TRAINED, WORDS, Answering, answers_of, digest_of, require
-from medomni.model.runtime import graph_of, openvino
+from medomni.model.runtime import core, graph_of, openvino
 from medomni.model.slabs import slabs
 from medomni.model.words import TextWords
 
@@ -158,8 +158,8 @@ class Packed:
         """See ``Runtime``."""
         ids = _ids(self._archive.read(WORDS), self._archive.read(CONFIG), texts)
         given = "ct" if ids is None else "text"
-        core, settings = openvino().Core(), EXACT | {"INFERENCE_NUM_THREADS": self.threads}
-        first, rest = (core.compile_model(_read_graph(self._archive, f"{given}-{name}"), "CPU", settings) for name in GRAPHS)
+        settings = EXACT | {"INFERENCE_NUM_THREADS": self.threads}
+        first, rest = (core().compile_model(_read_graph(self._archive, f"{given}-{name}"), "CPU", settings) for name in GRAPHS)
         return _run(first, rest, codes, structures, ids)
 
 
@@ -275,7 +275,7 @@ def _ids(words: bytes, config: bytes, texts: Texts) -> Ids | None:
 
 def _read_graph(archive: zipfile.ZipFile, name: str) -> object:
     tensor = openvino().Tensor(np.frombuffer(archive.read(f"{name}.bin"), np.uint8).copy())
-    return openvino().Core().read_model(archive.read(f"{name}.xml"), tensor)
+    return core().read_model(archive.read(f"{name}.xml"), tensor)
 
 
 def _write_graph(archive: zipfile.ZipFile, name: str, graph: object) -> None:

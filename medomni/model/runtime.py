@@ -2,6 +2,7 @@
 
 import sys
 import warnings
+from functools import cache
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -40,6 +41,19 @@ def openvino() -> ModuleType:
     if found is None:
         raise MissingPart("OpenVINO does not load", remedy="pip install openvino", where="openvino")
     return found
+
+
+@cache
+def core() -> Any:  # noqa: ANN401  (OpenVINO's Core)
+    """The one OpenVINO runtime of this process, which lives as long as the process does.
+
+    Each runtime gives its thread a stack for signal handlers, and puts the one before it back when it ends. Two that end in the
+    order in which they began leave a stack that is gone: the next signal that is caught ends the process.
+
+    Raises:
+        MissingPart: OpenVINO is missing or does not load.
+    """
+    return openvino().Core()
 
 
 def graph_of(module: "torch.nn.Module", example: "tuple[torch.Tensor, ...]") -> Any:  # noqa: ANN401  (OpenVINO's model)

@@ -3,7 +3,7 @@
     text, text... -> Learned (Style, and what it rests on)
 
 No weights and no network: what most of the reports have in common is counted. A phrase is taken only where all of its words are
-on a closed list (style.toml) and the rule labeler reads out of it exactly what it reads out of the phrase bank's: no name, no other
+on a closed list (style.toml) and the rule labeler reads out of it exactly what it reads out of the usual one: no name, no other
 finding and no degree gets in, so a style can change how a draft sounds and never what it says.
 """
 

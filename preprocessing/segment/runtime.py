@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from jaxtyping import Float32, UInt8
 
-from medomni.model.runtime import graph_of, import_openvino, openvino
+from medomni.model.runtime import core, graph_of, import_openvino, openvino
 from preprocessing.segment.monai_bundle import MonaiBundle
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ class OpenVinoRuntime:
     @cached_property
     def _compiled(self) -> "CompiledGraph":
         exact = {"INFERENCE_NUM_THREADS": self.threads, "INFERENCE_PRECISION_HINT": "f32"}
-        compiled: CompiledGraph = openvino().Core().compile_model(self._graph(), "CPU", exact)
+        compiled: CompiledGraph = core().compile_model(self._graph(), "CPU", exact)
         return compiled
 
     def _graph(self) -> object:
@@ -100,7 +100,7 @@ class OpenVinoRuntime:
         kept = self.cache / f"{self.bundle.digest[:32]}-openvino-{version}.xml" if self.cache else None
         if kept and _is_whole(kept):
             with suppress(RuntimeError):  # not OpenVINO's: made anew below
-                return openvino().Core().read_model(str(kept))
+                return core().read_model(str(kept))
         graph = _convert(self.bundle.network)
         if kept:
             with suppress(OSError):  # a folder that cannot be written costs the next run its second, no more

@@ -14,7 +14,7 @@ from app.store.database import open_database, transaction
 from app.store.people import Role
 
 IS_WANTED = os.environ.get("TEST_POSTGRES") == "1"
-"""A process in which our networks have run was ended (signal 11) when it started the cluster; a fresh one is not."""
+"""The tests of PostgreSQL run by themselves: a cluster is started for them, which takes root and some seconds."""
 BINARIES = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
 
 
