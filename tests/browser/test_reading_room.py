@@ -284,6 +284,20 @@ def test_lost_network_keeps_what_is_typed_and_sends_it_later(page, served, repor
     assert str(stored(served, report_id)).count("Typed without a network.") == 1
 
 
+def test_network_that_is_lost_while_the_images_come_leaves_the_text(page, served, report):
+    study_id, report_id = report
+    page.route(re.compile("/parts$"), lambda route: route.abort())
+    open_report(page, served, study_id)
+    page.wait_for_selector(".mo-images .mo-error:has-text('cannot be reached')")
+    type_into(page, "impression", " Typed beside no image.")
+    page.keyboard.press("Enter")
+    saved(page)
+    assert "Typed beside no image." in str(stored(served, report_id))
+    page.unroute(re.compile("/parts$"))
+    page.locator(".mo-images").get_by_role("button").click()
+    page.wait_for_selector(".medomni-viewer canvas")
+
+
 def test_a_server_that_is_gone_is_told_in_our_words(browser, tmp_path):
     page = browser.new_page()
     page.set_default_timeout(PATIENCE_MS)

@@ -145,10 +145,21 @@ class Reading {
     this.dictating = new Dictating(this);
     fill(this.side, this.panel.element, this.dictating.element);
     this.draw(report);
-    this.view(await this.api.get(`/studies/${this.studyId}/parts`));
-    if (this.person.mayEdit && !SIGNED.includes(report.state)) {
-      const held = await this.api.post(`/reports/${report.report_id}/hold`);
-      this.tellHolder(held.is_mine ? "" : held.holder);
+    await this.beside(report);
+  }
+
+  /** What stands beside the text: images, and who holds the report. Without a network the text stays and can be written in. */
+  async beside(report) {
+    try {
+      this.view(await this.api.get(`/studies/${this.studyId}/parts`));
+      if (this.person.mayEdit && !SIGNED.includes(report.state)) {
+        const held = await this.api.post(`/reports/${report.report_id}/hold`);
+        this.tellHolder(held.is_mine ? "" : held.holder);
+      }
+    } catch (refused) {
+      if (this.isClosed) return;
+      if (refused.status !== 0) throw refused;
+      if (!this.viewer) fill(this.images, h("div", { class: "mo-error", role: "alert" }, h("p", { text: refused.words }), button(this.say("reload"), () => this.beside(report))));
     }
   }
 
