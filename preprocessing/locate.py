@@ -35,7 +35,7 @@ LIKE: Final = 0.9
 """Correlation from which a place may count as found: 1 is the same but for brightness."""
 CLEAR: Final = 0.6
 """What the best place lacks to 1, as a share of what the next one lacks: at most this. Pictures of other patients lack 0.85 and
-more, those of the volume itself under 0.45 (``benchmarks/locate.py``)."""
+more, those of the volume itself under 0.45 (docs/explanation/experiments.md)."""
 CERTAIN: Final = 0.99
 """Correlation from which the other planes are not looked at."""
 KEPT: Final = (32, 4)
