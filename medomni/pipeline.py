@@ -165,7 +165,7 @@ def draft_report(request: Request, stages: Stages, watch: Watch) -> Drafted:
         study = stages.read(request.source)
         context = stages.understand(request.history, study)
         dictation = stages.listen(request.dictation, study).model_copy(update={"is_heard": request.is_heard})
-        prior, prior_notices = _compared(stages, request, study)
+        prior, prior_notices = stages.compare(request.prior, request.prior_report, study) if request.prior else (None, ())
     with watch.stage("assemble") as progress:
         volume = stages.assemble(study, progress)
     with watch.stage("segment") as progress:
@@ -204,10 +204,6 @@ def draft_report(request: Request, stages: Stages, watch: Watch) -> Drafted:
             parts = (Part(role="model", name=opinion.model, version=opinion.digest[:12], digest=opinion.digest), *parts)
         report = Report(**dict(draft), provenance=_provenance(study, volume, segmentation, parts))
     return Drafted(study, volume, segmentation, detection.lesions, regions, report, rewording, opinion)
-
-
-def _compared(stages: Stages, request: Request, study: Study) -> tuple[Prior | None, tuple[Notice, ...]]:
-    return stages.compare(request.prior, request.prior_report, study) if request.prior else (None, ())
 
 
 def _opinion(stages: Stages, volume: Volume, segmentation: Segmentation, told: Told) -> tuple[Opinion | None, tuple[Notice, ...]]:

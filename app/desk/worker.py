@@ -182,13 +182,14 @@ def _reported(tx: "Connection", study: "StoredStudy") -> "Report | None":
     """The newest version of a study's report; None where there is none, or where it was entered in error."""
     from pydantic import ValidationError
 
-    from medomni.types.report import Report, ReportState
+    from app.desk.writing import report_of
+    from medomni.types.report import ReportState
 
     report_id = reports.of_study(tx, study.id)
     if not report_id:
         return None
     try:
-        report = Report.model_validate_json(reports.read(tx, report_id).content)
+        report = report_of(reports.read(tx, report_id))
     except ValidationError:  # of a version that this one cannot read: no reason to draft nothing
         return None
     return None if report.state is ReportState.ENTERED_IN_ERROR else report

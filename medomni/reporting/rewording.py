@@ -7,12 +7,11 @@ Only sentences that claim a finding are worded anew; each keeps its receipt, its
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from medomni.reporting.case import Case
+from medomni.reporting.case import case_of
 from medomni.reporting.compose import clinical
 from medomni.reporting.guard import Reason, objection, worded_labels
-from medomni.reporting.phrases import styled
 from medomni.reporting.statement import Statement
 from medomni.reporting.wording import statements
 from medomni.types.report import Draft, Sentence
@@ -34,8 +33,7 @@ class Rewording:
 
 def reword(draft: Draft, grid: Grid, writer: Writer) -> tuple[Draft, Rewording]:
     """Return the draft with the writer's sentences where they may stand."""
-    words = styled(draft.language, draft.style)
-    case = Case(words, draft.context, draft.acquisition, grid, draft.coverage, draft.findings, draft.prior, draft.style)
+    case = replace(case_of(draft), grid=grid)
     stated = [statement for finding in clinical(case) for statement in statements(case, finding)]
     wanted = [statement for statement in stated if statement.label in worded_labels()]
     if not wanted:
