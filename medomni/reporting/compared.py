@@ -99,16 +99,15 @@ def _listed(case: Case, key: str, found: tuple[Finding, ...], *, is_now: bool) -
     said = []
     for organ in dict.fromkeys(vocabulary().label(finding.label).organ for finding in found):
         own = [finding for finding in found if vocabulary().label(finding.label).organ == organ]
-        items = [_item(case, finding, is_now=is_now) for finding in own]
+        items = [_item(case, line, is_now=is_now) for finding in own for line in lines(finding, case.grid.is_side_known)]
         text = case.words.sentence(f"follow_up.{key}", items=case.words.listed(items, "groups"))
         cited = tuple(finding.id for finding in own) if is_now else ()
         said.append(Sentence(text=text, receipt=Receipt(kind=ReceiptKind.PRIOR), finding_ids=cited, organ=organ))
     return said
 
 
-def _item(case: Case, finding: Finding, *, is_now: bool) -> str:
-    line = lines(finding, case.grid.is_side_known)[0]
-    name, size = _headed(case, line, is_placed=is_now), diameter_of(finding)
+def _item(case: Case, line: Line, *, is_now: bool) -> str:
+    name, size = _headed(case, line, is_placed=is_now), diameter_of(line.finding)
     if size is None:
         return name
     shown = _amount(case.words, rounded_mm(size), size.unit)

@@ -339,3 +339,20 @@ def test_values_that_no_lesion_has_are_not_compared():
     (one,) = follow_up((nodule(1, 12.5, 11.2, 1e26),), prior(nodule(7, 10.0, 9.0, 1e26))).followed
     assert one.change("volume").percent == 0
     assert follow_up((nodule(1, 12.5, 11.2, -1.0),), prior(nodule(7, -8.0, -8.0, 1.0))).followed == ()
+
+
+def test_what_is_new_on_both_sides_is_named_on_both():
+    both = drafts.opacity(
+        laterality=Laterality.BILATERAL,
+        anatomy=("lung_lower_lobe_right", "lung_lower_lobe_left"),
+        measurements=(
+            Measurement(name="opacity_volume_right", value=100.0, unit="mL"),
+            Measurement(name="opacity_volume_left", value=50.0, unit="mL"),
+        ),
+    )
+    absent = Finding(id="lung-opacity", label="lung_opacity", presence=Presence.ABSENT)
+
+    (told,) = (text for text in said(draft(both, absent), SectionName.COMPARISON) if text.startswith("Not in the earlier report"))
+
+    assert "right lower lobe" in told
+    assert "left lower lobe" in told
