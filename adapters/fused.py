@@ -7,7 +7,8 @@ sight. Now and then a modality is somebody else's: its gate shall close. Asked t
 one; asked to edit by voice, it follows what was said. How important a modality is, is learned from how much worse the
 answers of a patient are without it.
 
-At the end the gates alone learn on, on patients with a CT and a text: what they compare is known only then.
+At the end the gates and the importance alone learn on, from patients who were held back: of those that all else was learned
+from, the model sees the CT too well to tell what is missed of it.
 """
 
 from collections.abc import Iterator, Sequence
@@ -46,7 +47,8 @@ class FusedRecipe(Schedule):
     """The settings of one training; the keys of ``recipes/fused.toml``.
 
     The bodies are others than those of the near network. The ``text_first`` first steps, and of the others the share
-    ``text_share``, are of texts alone. After them the gates alone learn for ``gate_steps`` steps at the rate ``gate_rate``.
+    ``text_share``, are of texts alone. After them gates and importance alone learn for ``gate_steps`` steps at the rate
+    ``gate_rate`` from the last ``held_back`` bodies, which nothing else was learned from.
     """
 
     region: str
@@ -56,6 +58,7 @@ class FusedRecipe(Schedule):
     batch: int
     text_first: int
     text_share: float
+    held_back: int
     gate_steps: int
     gate_rate: float
 
@@ -102,9 +105,10 @@ class Turns:
             yield self.reading(rng) if number < self.recipe.text_first else self.turn(rng)
 
     def looks_after(self, first: int) -> Iterator[Turn]:
-        """Turns with a CT, for the gates."""
+        """Turns with a CT in each of which it is tried what is missed, for the gates and the importance."""
         for number in range(first, self.recipe.gate_steps):
-            yield self._looking(np.random.default_rng([self.recipe.seed, self.recipe.steps + number]))
+            turn = self._looking(np.random.default_rng([self.recipe.seed, self.recipe.steps + number]))
+            yield replace(turn, is_weighed=True)
 
     def turn(self, rng: np.random.Generator) -> Turn:
         """One turn."""
@@ -252,9 +256,11 @@ def train(learner: FusedLearner, turns: Turns, checkpoint: Path, told: Told) -> 
 
 
 def train_gates(learner: FusedLearner, turns: Turns, trained: Path, checkpoint: Path, told: Told) -> None:
-    """Train the gates alone on top of the averaged weights of ``trained``, to the end or on from the checkpoint."""
+    """Train gates and importance alone on top of the averaged weights of ``trained``, to the end or on from the checkpoint."""
     learner.load_state_dict(averaged(trained))
     learner.requires_grad_(False)
+    learner.omni.fusion.important.requires_grad_(True)
+    learner.omni.fusion.telling.requires_grad_(True)
     for layer in learner.omni.fusion.layers:
         assert isinstance(layer, FusionLayer)  # noqa: S101  (a list of modules forgets what they are)
         layer.gate.requires_grad_(True)

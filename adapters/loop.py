@@ -92,8 +92,8 @@ class Loop:
             losses = loss_of(batch)
             total = torch.stack(list(losses.values())).sum()
             total.backward()  # type: ignore[no-untyped-call]
-            torch.nn.utils.clip_grad_norm_(self.module.parameters(), LARGEST_GRADIENT)
-            self.optimiser.step()
+            if torch.nn.utils.clip_grad_norm_(self.module.parameters(), LARGEST_GRADIENT).isfinite():
+                self.optimiser.step()  # half precision may overflow now and then: such a step is left out
             self.optimiser.zero_grad(set_to_none=True)
             self.rate.step()
             self.average.update_parameters(self.module)

@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from adapters.loop import Loop, Schedule, Told
 from adapters.samples import Example, centre_of, cut_out, labels_of, load_sample
+from medomni.model import checkpoint as checkpoints
 from medomni.model.config import LABELS, OmniConfig
 from medomni.model.vision import NearNetwork
 
@@ -28,14 +29,31 @@ PLACES_WEIGHT = 3.0
 
 @dataclass(frozen=True)
 class NearRecipe(Schedule):
-    """The settings of one training; the keys of ``recipes/near.toml``."""
+    """The settings of one training; the keys of ``recipes/near.toml``.
+
+    Attributes:
+        begins_with: folder of a trained model (``omni_folder.py``) whose near network learns on; "" for random weights.
+        often: how often a label's lesions are drawn where that is not once.
+        is_mixed: whether products are made in bfloat16, which halves a step on processors that have it.
+        real_folder: folder with real series, "" for none; their licences must allow it.
+        real: name of each ``tar.xz`` there, and the labels that nobody has judged in it.
+        real_visits: how often each is drawn with diseases put into its lungs, the first time with none.
+        real_share: share of cut-outs that are of them.
+    """
 
     region: str
     bodies: int
     first_seed: int
+    begins_with: str
     seed: int
     batch: int
     size: list[int]
+    often: dict[str, float]
+    is_mixed: bool
+    real_folder: str
+    real: dict[str, list[str]]
+    real_visits: int
+    real_share: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,21 +68,24 @@ class Batch:
 class NearLearner(torch.nn.Module):
     """The near network with its loss."""
 
-    def __init__(self, config: OmniConfig) -> None:
+    def __init__(self, config: OmniConfig, is_mixed: bool = False) -> None:
         super().__init__()
-        self.near = NearNetwork(config)
+        self.near, self.is_mixed = NearNetwork(config), is_mixed
 
     def losses(self, batch: Batch) -> dict[str, torch.Tensor]:
         """Loss of the places."""
-        near = self.near(batch.codes, batch.structures)
-        return {"places": PLACES_WEIGHT * places_loss(near.cells, batch.places)}
+        with torch.autocast(batch.codes.device.type, torch.bfloat16, enabled=self.is_mixed):
+            near = self.near(batch.codes, batch.structures)
+        return {"places": PLACES_WEIGHT * places_loss(near.cells.float(), batch.places)}
 
 
 class CutOuts(Dataset[Example]):
     """Cut-out ``i`` of a training: what is random about it follows from the seed and ``i`` alone."""
 
-    def __init__(self, files: Sequence[Path], recipe: NearRecipe) -> None:
-        self.files, self.recipe = list(files), recipe
+    def __init__(self, files: Sequence[Path], recipe: NearRecipe, real: Sequence[Path] = ()) -> None:
+        self.files, self.recipe, self.real = list(files), recipe, list(real)
+        shares = np.array([recipe.often.get(label, 1.0) for label in LABELS])
+        self.shares = shares / shares.sum()
 
     @cached_property
     def by_label(self) -> dict[str, list[Path]]:
@@ -82,9 +103,14 @@ class CutOuts(Dataset[Example]):
     def __getitem__(self, index: int) -> Example:
         """One cut-out."""
         rng = np.random.default_rng([self.recipe.seed, index])
-        label = None if rng.random() < ANYWHERE else LABELS[int(rng.integers(len(LABELS)))]
-        files = self.by_label.get(label, self.files) if label else self.files
-        sample = load_sample(files[int(rng.integers(len(files)))])
+        if self.real and rng.random() < self.recipe.real_share:
+            sample = load_sample(self.real[int(rng.integers(len(self.real)))])
+            inside = [None, *(lesion.label for lesion in sample.lesions)]
+            label = inside[int(rng.integers(len(inside)))]
+        else:
+            label = None if rng.random() < ANYWHERE else LABELS[int(rng.choice(len(LABELS), p=self.shares))]
+            files = self.by_label.get(label, self.files) if label else self.files
+            sample = load_sample(files[int(rng.integers(len(files)))])
         depth, rows, columns = self.recipe.size
         return cut_out(sample, centre_of(sample, label, rng), (depth, rows, columns), rng)
 
@@ -95,12 +121,17 @@ class CutOuts(Dataset[Example]):
         yield from DataLoader(self, batch, sampler=order, num_workers=1, collate_fn=together, worker_init_fn=_use_one_thread)
 
 
-def train(files: Sequence[Path], checkpoint: Path, recipe: NearRecipe, config: OmniConfig, told: Told) -> None:
-    """Train to the end, or go on from the checkpoint."""
+def train(
+    files: Sequence[Path], checkpoint: Path, recipe: NearRecipe, config: OmniConfig, told: Told, real: Sequence[Path] = ()
+) -> None:
+    """Train to the end, or go on from the checkpoint; ``real`` are the files of real series."""
     torch.manual_seed(recipe.seed)
-    learner = NearLearner(config)
+    learner = NearLearner(config, recipe.is_mixed)
+    if recipe.begins_with:
+        trained = checkpoints.load(Path(recipe.begins_with), ("vision",)).omni.vision.near
+        learner.near.load_state_dict(trained.state_dict())
     learner.near = learner.near.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]  # faster on a CPU
-    Loop(learner, recipe, checkpoint).run(CutOuts(files, recipe).after, learner.losses, told)
+    Loop(learner, recipe, checkpoint).run(CutOuts(files, recipe, real).after, learner.losses, told)
 
 
 def _use_one_thread(_worker: int) -> None:

@@ -48,6 +48,11 @@ class Sample:
     info: dict[str, Any]
 
     @property
+    def unknown(self) -> tuple[str, ...]:
+        """Labels that nobody has judged outside the lesions: those of a real series."""
+        return tuple(self.info.get("unknown", ()))
+
+    @property
     def labels(self) -> Float32[np.ndarray, "label"]:
         """1 for each label that is true of the scan."""
         return _ones({lesion.label for lesion in self.lesions})
@@ -148,7 +153,9 @@ def cut_out(sample: Sample, centre: Int64[np.ndarray, "3"], size: tuple[int, int
         full = part >= min(FULL_CELL, max(1, int(lesion.voxels.max()) // 2))
         for name in (lesion.label, *([ALSO[lesion.label]] if lesion.label in ALSO else [])):
             _mark(places[LABELS.index(name)], full, part > 0)
-    return Example(_varied(codes, rng), _faulty(structures, rng), places)
+    for name in sample.unknown:
+        places[LABELS.index(name)][places[LABELS.index(name)] == 0] = 255
+    return _mirrored(Example(_varied(codes, rng), _faulty(structures, rng), places), rng)
 
 
 def centre_of(sample: Sample, label: str | None, rng: np.random.Generator) -> Int64[np.ndarray, "3"]:
@@ -179,6 +186,14 @@ def _taken(array: UInt8[np.ndarray, "a b c"], box: Box) -> UInt8[np.ndarray, "d 
 def _mark(places: UInt8[np.ndarray, "d h w"], full: Bool[np.ndarray, "d h w"], touched: Bool[np.ndarray, "d h w"]) -> None:
     places[touched & ~full & (places == 0)] = 255
     places[full] = 1
+
+
+def _mirrored(example: Example, rng: np.random.Generator) -> Example:
+    """Left for right in every second one: the first layer knows no side."""
+    if rng.random() < 0.5:
+        return example
+    mirrored = (np.ascontiguousarray(array[..., ::-1]) for array in (example.codes, example.structures, example.places))
+    return Example(*mirrored)
 
 
 def _varied(codes: UInt8[np.ndarray, "z y x"], rng: np.random.Generator) -> UInt8[np.ndarray, "z y x"]:

@@ -28,13 +28,18 @@ def train_near(recipe: "NearRecipe", work: Path, tracking_uri: str, progress: "P
     """Return the checkpoint of the near network, trained to its end."""
     from adapters import near
     from adapters.loop import Told
-    from app import bank
+    from app import bank, real_bank
     from medomni.model.config import base
 
-    files = _bank(recipe, work / "bank", progress, jobs)
-    checkpoint = work / NEAR
+    files, checkpoint = _bank(recipe, work / "bank", progress, jobs), work / NEAR
+    visits = [
+        real_bank.Visit(Path(recipe.real_folder) / f"{name}.tar.xz", number, tuple(unknown), work / "bank-real")
+        for name, unknown in recipe.real.items()
+        for number in range(recipe.real_visits if recipe.real_folder else 0)
+    ]
+    real_bank.write(visits, jobs or os.cpu_count() or 1, progress)
     with Told("near", tracking_uri, asdict(recipe) | {"bank": bank.digest(work / "bank")}) as told:
-        near.train(files, checkpoint, recipe, base(), told)
+        near.train(files, checkpoint, recipe, base(), told, [visit.file for visit in visits if visit.file.exists()])
     return checkpoint
 
 
@@ -62,11 +67,11 @@ def train_fused(recipe: "FusedRecipe", work: Path, tracking_uri: str, progress: 
         write: tuple[Callable[..., str], ...] = (told_texts.dictation, told_texts.history)
         texts = [one(person.info, rng) for person in (*patients, *readers) for one in write]
         learn_words(texts, config.vocabulary, tokenizer)
-    turns = fused.Turns(patients, TextWords(tokenizer.read_text("utf-8"), config.longest_text), recipe, readers)
+    words, many = TextWords(tokenizer.read_text("utf-8"), config.longest_text), len(patients) - bank.VISITS * recipe.held_back
     with Told("fused", tracking_uri, asdict(recipe) | {"bank": bank.digest(folder)}) as told:
-        fused.train(learner, turns, work / FUSED, told)
+        fused.train(learner, fused.Turns(patients[:many], words, recipe, readers), work / FUSED, told)
     with Told("gates", tracking_uri, asdict(recipe) | {"bank": bank.digest(folder)}) as told:
-        fused.train_gates(learner, turns, work / FUSED, work / GATES, told)
+        fused.train_gates(learner, fused.Turns(patients[many:], words, recipe), work / FUSED, work / GATES, told)
     return work / GATES
 
 

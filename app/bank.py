@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from medomni.model.scan import Scan
     from medomni.phantom.case import PhantomCase
     from medomni.pipeline import Progress, Segmenter
+    from medomni.types.volume import Grid
 
 VISITS = 3
 """How often a body is drawn with other diseases."""
@@ -64,16 +65,19 @@ def write_one(order: BankOrder) -> None:
     from adapters.samples import save_sample
     from preprocessing.scan import to_scan
 
-    segmenter = _segmenter()
+    segmenter = own_segmenter()
     for visit, case in _visits(order):
         scan = to_scan(case.volume, segmenter.segment(case.volume, lambda _: None))
         save_sample(
-            order.file(visit), scan, [voxels_in_cells(lesion.mask, case, scan) for lesion in case.drawn], told(case, scan)
+            order.file(visit),
+            scan,
+            [voxels_in_cells(lesion.mask, case.volume.grid, scan) for lesion in case.drawn],
+            told(case, scan),
         )
 
 
 @cache
-def _segmenter() -> "Segmenter":
+def own_segmenter() -> "Segmenter":
     """One network for each process."""
     from preprocessing.segment.medomni_ct import MedomniCt
 
@@ -101,11 +105,10 @@ def _visits(order: BankOrder) -> Iterator[tuple[int, "PhantomCase"]]:
                 continue
 
 
-def voxels_in_cells(mask: "np.ndarray", case: "PhantomCase", scan: "Scan") -> "UInt8[np.ndarray, 'd h w']":
-    """How many voxels of a lesion lie in each cell of a scan, by the nearest voxel of the case."""
+def voxels_in_cells(mask: "np.ndarray", grid: "Grid", scan: "Scan") -> "UInt8[np.ndarray, 'd h w']":
+    """How many voxels of a lesion lie in each cell of a scan, by the nearest voxel of the mask's grid; axes as of a scan."""
     from medomni.model.scan import CELL, GRID_MM
 
-    grid = case.volume.grid
     offset = (scan.grid.slice_origins_mm[0] - grid.slice_origins_mm[0])[::-1]
     places, inside = [], []
     for axis, count in enumerate(scan.grid.shape):

@@ -91,7 +91,7 @@ def write_one(seed: int, folder: Path) -> None:
             "is_side_known": grid.is_side_known,
         },
     }
-    inside = [bank.voxels_in_cells(lesion.mask, case, scan) for lesion in case.drawn]
+    inside = [bank.voxels_in_cells(lesion.mask, case.volume.grid, scan) for lesion in case.drawn]
     save_sample(_file(folder, seed), scan, inside, json.loads(json.dumps(info)))
 
 

@@ -6,8 +6,9 @@ FOLDER (default ``../shared/data/ct``) holds one ``chest-*.tar.xz`` per series. 
 are used by default; two of them show pneumonia.
 Each seed puts nodules of 4 to 28 mm (solid, part-solid, ground-glass, calcified; free, on vessel or pleura)
 into each series; lungs come from ``hu-rules``. Printed: the free-response curve (sensitivity for nodules of 6 mm and more against
-false positives of 6 mm and more per scan), sensitivity by kind at the shipped threshold, the error of the mean diameter, and the
-candidates in each series as it is, and healthy phantoms that get one. A real nodule in a series counts as a false positive.
+false positives of 6 mm and more per scan), the same without the scans in which a wide pneumonia makes round ground glass an
+opacity, sensitivity by kind at the shipped threshold, the error of the mean diameter, the candidates in each series as it is, and
+healthy phantoms that get one. A real nodule in a series counts as a false positive.
 """
 
 import argparse
@@ -56,11 +57,12 @@ class True_:
 
 @dataclass(frozen=True)
 class Scan:
-    """One series with inserted nodules, or as it is."""
+    """One series with inserted nodules, or as it is; ``is_wide``: beside them lies a wide pneumonia."""
 
     name: str
     truth: tuple[True_, ...]
     hits: tuple[Hit, ...]
+    is_wide: bool
     cpu_s: float
 
 
@@ -134,7 +136,7 @@ def _scan(name: str, volume: "Volume", segmentation: "Segmentation", truth: "Seq
         place = volume.grid.to_world_mm(fine_to_study(case, np.array(nodule.sized.centre)))
         near = [k for k, item in enumerate(truth) if np.linalg.norm(place - item.centre_mm) < max(item.mean_mm / 2, 3.0)]
         hits.append(Hit(calibrated("lung_nodule", nodule.logit), nodule.sized.mean_mm, near[0] if near else None))
-    return Scan(name, tuple(True_(item.mean_mm, item.variant) for item in truth), tuple(hits), cpu_s)
+    return Scan(name, tuple(True_(item.mean_mm, item.variant) for item in truth), tuple(hits), is_wide, cpu_s)
 
 
 def healthy_row(count: int) -> Row:
@@ -184,9 +186,12 @@ def curve_rows(scans: list[Scan]) -> list[dict[str, object]]:
         rows.append(row(f"sensitivity at {point:g} false positives a scan", best, SENSITIVITY_BAR))
     sensitivity, wrong = _rates(scans, possible())
     ok = sensitivity >= SENSITIVITY_BAR and wrong <= FALSE_POSITIVE_BAR
+    clear = [scan for scan in scans if not scan.is_wide]
+    found, wrong_clear = _rates(clear, possible())
     return [
         *rows,
         row(f"sensitivity as shipped, at {wrong:.2f} false positives a scan", sensitivity, SENSITIVITY_BAR) | {"ok": ok},
+        row(f"the same in {len(clear)} scans without wide pneumonia, at {wrong_clear:.2f} false positives a scan", found),
     ]
 
 

@@ -1,4 +1,5 @@
 import json
+import re
 
 import numpy as np
 import pytest
@@ -25,7 +26,7 @@ def files(tmp_path_factory):
         placed = (Placed("pleural_effusion", "right", "", "severe"),) if seed % 2 else ()
         case = make_case(seed, placed, shape=(24, 48, 48), spacing_mm=(12.0, 7.4, 7.4))
         scan = to_scan(case.volume, true_segmentation(case))
-        voxels = [bank.voxels_in_cells(lesion.mask, case, scan) for lesion in case.drawn]
+        voxels = [bank.voxels_in_cells(lesion.mask, case.volume.grid, scan) for lesion in case.drawn]
         save_sample(folder / f"{seed}.npz", scan, voxels, bank.told(case, scan))
     return sorted(folder.glob("*.npz"))
 
@@ -52,6 +53,7 @@ def recipe(**changes):
         "first_seed": 3_100_000,
         "text_first": 0,
         "text_share": 0.3,
+        "held_back": 0,
         "gate_steps": 3,
         "gate_rate": 3e-3,
         "seed": 1,
@@ -155,13 +157,14 @@ def test_importance_is_learned_from_how_much_each_modality_is_missed(patients, w
     assert all(parameter.grad is None for parameter in one.omni.heard.parameters())
 
 
-def test_gates_learn_on_alone_and_nothing_else_changes(patients, words, tmp_path):
+def test_gates_and_importance_learn_on_alone_and_nothing_else_changes(patients, words, tmp_path):
     one = learner()
     turns = fused.Turns(patients, words, recipe(steps=2, batch=8, gate_steps=4, gate_rate=1e-2))
     fused.train(one, turns, tmp_path / "fused.pt", Told("fused"))
     fused.train_gates(one, turns, tmp_path / "fused.pt", tmp_path / "gates.pt", Told("gates"))
     before, after = averaged(tmp_path / "fused.pt"), averaged(tmp_path / "gates.pt")
     changed = {name for name in after if not torch.equal(before[name], after[name])}
-    assert any(".gate." in name for name in changed)
-    assert all(".gate." in name or name.endswith(".pair") for name in changed)
-    assert all(turn.sight is not None for turn in turns.looks_after(0))
+    for learned in (".gate.", ".important.", ".telling."):
+        assert any(learned in name for name in changed)
+    assert all(re.search(r"\.gate\.|\.pair$|\.important\.|\.telling\.", name) for name in changed)
+    assert all(turn.sight is not None and turn.is_weighed for turn in turns.looks_after(0))

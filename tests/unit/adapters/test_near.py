@@ -51,6 +51,13 @@ def recipe(**changes):
         "region": "chest",
         "bodies": 1,
         "first_seed": 3_000_000,
+        "begins_with": "",
+        "often": {},
+        "is_mixed": False,
+        "real_folder": "",
+        "real": {},
+        "real_visits": 0,
+        "real_share": 0.0,
         "seed": 1,
         "steps": 3,
         "batch": 2,
@@ -83,6 +90,61 @@ def test_cut_out_holds_the_lesion(files):
 def test_cut_out_beyond_the_scan_is_air(files):
     one = cut_out(load_sample(files[0]), np.array([0, 0, 0]), (24, 48, 48), np.random.default_rng(1))
     assert (one.structures[:8, :8, :8] == 0).all()
+
+
+def test_mirrored_cut_out_keeps_the_truth_over_the_lesion(files):
+    sample = load_sample(files[0])
+    corners = set()
+    for seed in range(12):
+        one = cut_out(sample, np.array([6, 6, 2]), (24, 48, 48), np.random.default_rng(seed))
+        there = one.places[LABELS.index("consolidation")] == 1
+        blocks = one.codes.reshape(12, 2, 12, 4, 12, 4).mean(axis=(1, 3, 5))
+        assert blocks[there].mean() > blocks[~there].mean() + 20
+        corners.add(int(np.argwhere(there)[:, 2].mean() < 6))
+    assert corners == {0, 1}
+
+
+def test_training_goes_on_from_a_trained_model(files, tmp_path):
+    import json
+    import shutil
+
+    from adapters.answers import USUAL
+    from medomni.model import checkpoint, omni_folder
+    from medomni.model.omni import Omni
+    from medomni.types.opinion import Joint
+
+    joint = Joint(offset=0.0, silence=0.0, own=1.0, theirs=1.0)
+    answer = omni_folder.Answering(offset=0.0, slope=1.0, joint=joint, threshold=0.5, extent=USUAL)
+    omni, folder = Omni(tiny(), ("vision", "text")), tmp_path / "model"
+    folder.mkdir()
+    shutil.copy(omni_folder.SHIPPED / omni_folder.WORDS, folder)
+    checkpoint.save(omni, dict.fromkeys(LABELS, answer), folder / omni_folder.WORDS, folder)
+    assert json.loads((folder / omni_folder.CONFIG).read_text())["fine"] == tiny().fine
+    out = tmp_path / "on.pt"
+    near.train(files, out, recipe(steps=1, learning_rate=0.0, begins_with=str(folder)), tiny(), Told("near"))
+    begun = omni.vision.near.state_dict()["judge.weight"]
+    assert torch.allclose(averaged(out)["near.judge.weight"], begun, atol=1e-3)
+
+
+def test_products_in_half_precision_teach_as_well(files, tmp_path):
+    out = tmp_path / "mixed.pt"
+    near.train(files, out, recipe(is_mixed=True), tiny(), Told("near"))
+    assert all(torch.isfinite(value).all() for value in averaged(out).values())
+
+
+def test_real_series_are_drawn_as_often_as_the_recipe_says(files, monkeypatch):
+    loaded, original = [], near.load_sample
+    monkeypatch.setattr(near, "load_sample", lambda path: loaded.append(path) or original(path))
+    drawn = near.CutOuts(files[:1], recipe(steps=100, real_share=0.25, size=[8, 16, 16]), files[1:2])
+    assert all(one.codes.any() for one in map(drawn.__getitem__, range(len(drawn))))
+    assert 30 <= loaded.count(files[1]) <= 75
+
+
+def test_labels_are_drawn_as_often_as_the_recipe_says(files):
+    shares = near.CutOuts(files, recipe(often={"lung_nodule": 3.0})).shares
+    nodule = LABELS.index("lung_nodule")
+    assert shares[nodule] == pytest.approx(3 * shares[nodule - 1])
+    assert shares.sum() == pytest.approx(1.0)
 
 
 def test_centre_lies_at_the_lesion(files):

@@ -20,7 +20,7 @@ def case():
 @pytest.fixture(scope="module")
 def file(case, tmp_path_factory):
     scan = to_scan(case.volume, true_segmentation(case))
-    voxels = [bank.voxels_in_cells(lesion.mask, case, scan) for lesion in case.drawn]
+    voxels = [bank.voxels_in_cells(lesion.mask, case.volume.grid, scan) for lesion in case.drawn]
     path = tmp_path_factory.mktemp("bank") / "chest-7-0.npz"
     save_sample(path, scan, voxels, bank.told(case, scan))
     return path, scan

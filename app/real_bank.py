@@ -1,0 +1,103 @@
+"""Real CT for the bank: a series as it is, then with diseases put into its lungs.
+
+    series, visit -> lungs -> insert -> segmenter -> Scan -> bank file whose ``info["unknown"]`` names what nobody has judged
+
+What is inserted is true where it lies. Of what a series had before, a label counts as absent only where a person has looked;
+metal is medical material. Visits that are there already are left alone.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy.ndimage import find_objects
+
+if TYPE_CHECKING:
+    from medomni.phantom.disease.lesion import Lesion
+    from medomni.pipeline import Progress
+    from medomni.types.volume import Mask, Volume
+
+LEAST_LUNG_ML = 150.0
+"""A lung of which less is in view takes no disease."""
+METAL_HU = 2000.0
+"""Denser than bone."""
+SEED = 93
+
+
+@dataclass(frozen=True)
+class Visit:
+    """One series (``tar.xz``) with the diseases of a number, none for 0; ``unknown`` are labels that nobody has judged in it."""
+
+    archive: Path
+    number: int
+    unknown: tuple[str, ...]
+    out: Path
+
+    @property
+    def file(self) -> Path:
+        """Where it will lie."""
+        return self.out / f"{self.archive.name.removesuffix('.tar.xz')}-{self.number}.npz"
+
+
+def write(visits: list[Visit], jobs: int, progress: "Progress") -> None:
+    """Write what is lacking."""
+    from app.cohort import in_processes
+
+    waiting = [visit for visit in visits if not visit.file.exists()]
+    for visit in waiting[:1]:
+        visit.out.mkdir(parents=True, exist_ok=True)
+    if waiting:
+        in_processes(write_one, waiting, len(visits), jobs, progress)
+
+
+def write_one(visit: Visit) -> None:
+    """Write one visit; none where a nodule finds no room."""
+    from adapters.samples import save_sample
+    from app import bank
+    from preprocessing.assemble import read_packed
+    from preprocessing.measure.regions import box_mm
+    from preprocessing.scan import to_scan
+
+    segmenter = bank.own_segmenter()
+    volume = read_packed(visit.archive)
+    metal = volume.hu >= METAL_HU
+    try:
+        volume, lesions = _with_disease(volume, visit.number)
+    except ValueError:
+        return
+    scan = to_scan(volume, segmenter.segment(volume, lambda _: None))
+    found = [(lesion.kind, lesion.box_mm, lesion.mask) for lesion in lesions]
+    if metal.any():
+        found.append(("medical_material", box_mm(find_objects(metal.astype(np.uint8))[0], volume.grid), metal))
+    told = [{"kind": kind, "box_mm": box} for kind, box, _ in found]
+    info = {"start_mm": [float(v) for v in scan.grid.slice_origins_mm[0]], "lesions": told, "unknown": list(visit.unknown)}
+    inside = [bank.voxels_in_cells(mask, volume.grid, scan) for _, _, mask in found]
+    save_sample(visit.file, scan, inside, json.loads(json.dumps(info)))
+
+
+def _with_disease(volume: "Volume", number: int) -> "tuple[Volume, tuple[Lesion, ...]]":
+    """The series with the diseases of a visit, to the head, the back and the left.
+
+    Raises:
+        ValueError: a nodule finds no room.
+    """
+    from app import bank
+    from medomni.anatomy import LOBES
+    from medomni.phantom.insert import INSERTABLE, insert
+    from preprocessing.detect.texture_samples import draw_diseases
+
+    if number == 0:
+        return volume, ()
+    found = bank.own_segmenter().segment(volume, lambda _: None)
+    lungs: dict[str, Mask] = {}
+    for lobes in LOBES.values():
+        side = {name: found.mask(name) for name in lobes if found.has(name)}
+        amount = sum(float((mask.sum(axis=(1, 2)) * volume.grid.voxel_volumes_ml).sum()) for mask in side.values())
+        lungs |= side if amount >= LEAST_LUNG_ML else {}
+    sides = {name.rpartition("_")[2] for name in lungs}
+    rng = np.random.default_rng([number, SEED])
+    placed = tuple(item for item in draw_diseases(INSERTABLE, rng) if item.side in sides)
+    made = insert(volume, lungs, placed, rng)
+    return made.volume, made.placed
