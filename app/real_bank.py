@@ -64,7 +64,7 @@ def write_one(visit: Visit) -> None:
     volume = read_packed(visit.archive)
     metal = volume.hu >= METAL_HU
     try:
-        volume, lesions = _with_disease(volume, visit.number)
+        volume, lesions = with_disease(volume, visit.number)
     except ValueError:
         return
     scan = to_scan(volume, segmenter.segment(volume, lambda _: None))
@@ -77,8 +77,8 @@ def write_one(visit: Visit) -> None:
     save_sample(visit.file, scan, inside, json.loads(json.dumps(info)))
 
 
-def _with_disease(volume: "Volume", number: int) -> "tuple[Volume, tuple[Lesion, ...]]":
-    """The series with the diseases of a visit, to the head, the back and the left.
+def with_disease(volume: "Volume", number: int) -> "tuple[Volume, tuple[Lesion, ...]]":
+    """The series with the diseases of a number in its lungs, and where they lie; as it is for 0.
 
     Raises:
         ValueError: a nodule finds no room.
