@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from preprocessing.detect.lung_lesions import CLEAR_AIR_SHARE, SOLID_SHARE, is_distinct, lung_lesions
-from preprocessing.detect.nodule import Nodule, reported_nodules
+from preprocessing.detect.nodule import Nodule, is_nodule_shaped, reported_nodules
 from preprocessing.detect.nodule_size import SizedNodule
 from tests.unit.preprocessing.detect.lungs import ball, lung_case
 
@@ -32,6 +32,16 @@ SIZED = SizedNodule(
 )
 def test_only_clear_solid_nodules_stand_beside_pneumonia(solid_share, air_share, wanted):
     assert is_distinct(Nodule(5.0, replace(SIZED, solid_share=solid_share, air_share=air_share))) is wanted
+
+
+@pytest.mark.parametrize(
+    ("size_mm", "solid_share", "stalk_share", "wanted"),
+    [(8.0, 1.0, 0.1, True), (8.0, 1.0, 0.5, False), (8.0, 0.2, 0.5, True), (24.0, 1.0, 0.5, True)],
+)
+def test_strands_speak_against_small_solid_nodules_alone(size_mm, solid_share, stalk_share, wanted):
+    volume_ml = 4 / 3 * np.pi * (size_mm / 2) ** 3 / 1000
+    shape = {"long_mm": size_mm, "short_mm": size_mm, "volume_ml": volume_ml}
+    assert is_nodule_shaped(replace(SIZED, **shape, solid_share=solid_share, stalk_share=stalk_share)) is wanted
 
 
 def test_mean_diameter_is_that_of_both_axes():
