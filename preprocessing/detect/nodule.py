@@ -37,7 +37,7 @@ LEAST_ROUND, FULLNESS, MOST_STALK = 0.55, (0.45, 1.45), 0.25
 Measured: inserted nodules 0.65 and more, 0.6 to 1.35, 0.13 at most; most pieces of hilar vessels fail at least one.
 """
 WIDER_THAN_VESSELS_MM = 12.0
-"""From this mean diameter on a strand says nothing: outside the hilum no vessel is so wide, and large nodules draw vessels to them.
+"""From this mean diameter on a strand says nothing: outside the hilum no vessel is so wide, and large nodules draw vessels near.
 
 On six real CT the rule kept away nothing of that size that the network called possible; on a phantom it hid a nodule of 26 mm.
 """
