@@ -55,8 +55,9 @@ def main() -> int:
     own = stages(given.model)
     rows: list[dict] = []
     beside = list[tuple[Seen, Seen]]()
-    for archive in archives:
-        seen = list(visits(archive, given.visits, own))
+    for turn, archive in enumerate(archives):
+        first = FIRST_NUMBER + turn * given.visits
+        seen = list(visits(archive, range(first, first + given.visits), own))
         rows += [
             row(f"claims in {archive.name.removesuffix('.tar.xz')} as it is, {who}", len(names)) | {"note": sorted(names)}
             for who, names in zip(WHO, seen[0].claimed, strict=True)
@@ -79,14 +80,14 @@ def stages(model: Path | None) -> "Stages":
     return replace(made, look=OmniLook(model)) if model else made
 
 
-def visits(archive: Path, count: int, own: "Stages"):  # noqa: ANN201
-    """The series as it is, then with diseases; a draw whose nodule finds no room is left out."""
+def visits(archive: Path, numbers: range, own: "Stages"):  # noqa: ANN201
+    """The series as it is, then with the diseases of each number; a draw whose nodule finds no room is left out."""
     from app import real_bank
     from preprocessing.assemble import read_packed
 
     volume = read_packed(archive)
     yield look(volume, frozenset(), own)
-    for number in range(FIRST_NUMBER, FIRST_NUMBER + count):
+    for number in numbers:
         try:
             changed, lesions = real_bank.with_disease(volume, number)
         except ValueError:
@@ -110,10 +111,11 @@ def look(volume: "Volume", inserted: frozenset[str], own: "Stages") -> Seen:
 
 
 def claims(findings: "tuple[Finding, ...]") -> frozenset[str]:
-    """The labels that are claimed."""
+    """The labels of the 18 that are claimed."""
+    from medomni.phantom.facts import FINDINGS
     from medomni.reporting.merge import CLAIMED
 
-    return frozenset(finding.label for finding in findings if finding.presence in CLAIMED)
+    return frozenset(finding.label for finding in findings if finding.presence in CLAIMED and finding.label in FINDINGS)
 
 
 def rows_of(beside: list[tuple[Seen, Seen]]) -> list[dict]:

@@ -6,6 +6,7 @@ Solid, part-solid and ground-glass nodules from 4 to 30 mm, free, on a vessel or
 opacity is left to the opacities.
 """
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,7 +26,7 @@ LABEL = "lung_nodule"
 COARSEST_SLICE_MM, COARSEST_PIXEL_MM = 3.1, 1.6
 """Sampling up to which nodules are looked for: beyond it the smallest ones fill less than two voxels."""
 LEAST_LOGIT = 0.5
-"""Candidates below this are no more looked at; the calibrated probability is far below *possible* there."""
+"""Candidates below this are never looked at; the calibrated probability is far below *possible* there."""
 SMALLEST_MM, SMALLEST_SUBSOLID_MM, LARGEST_MM = 4.0, 5.0, 30.0
 """Mean diameter of what is reported: micronodules are no finding (Fleischner 2017), faint ones are told from vessels only when
 larger; above 30 mm it is a mass."""
@@ -68,9 +69,7 @@ def reported_nodules(case: Case) -> tuple[Nodule, ...]:
     """The nodules whose probability allows a claim, largest first; none where the sampling is too coarse."""
     if not shows_nodules(case.volume.grid):
         return ()
-    found = case.once(find_nodules)
-    claimed = [nodule for nodule in found if presence_of(nodule.probability) is not Presence.ABSENT]
-    return tuple(sorted(claimed, key=lambda nodule: -nodule.sized.mean_mm))
+    return tuple(sorted(_nodules(case, _is_claimed), key=lambda nodule: -nodule.sized.mean_mm))
 
 
 def best_logit(case: Case) -> float | None:
@@ -81,7 +80,16 @@ def best_logit(case: Case) -> float | None:
 
 
 def find_nodules(case: Case) -> tuple[Nodule, ...]:
-    """Return the nodules of both lungs, most likely first; keep them with ``case.once(find_nodules)``."""
+    """Return all that may be a nodule, most likely first, also what is too unlikely for a claim."""
+    return _nodules(case, lambda logit: logit >= LEAST_LOGIT)
+
+
+def _is_claimed(logit: float) -> bool:
+    return presence_of(calibrated(LABEL, logit)) is not Presence.ABSENT
+
+
+def _nodules(case: Case, is_looked_at: Callable[[float], bool]) -> tuple[Nodule, ...]:
+    """The nodules whose logit is looked at, most likely first; outlining them is what costs."""
     grid = case.once(lung_grid)
     if grid is None:
         return ()
@@ -92,7 +100,8 @@ def find_nodules(case: Case) -> tuple[Nodule, ...]:
 
     places = grid.to_study(np.array([candidate.place for candidate in candidates]))
     logits = nodule_logits(patches_at(case.coarse, places))
-    return _kept(case, candidates, places, logits)
+    order = [int(k) for k in np.argsort(-logits) if is_looked_at(float(logits[k]))]
+    return _kept(case, candidates, places, logits, order)
 
 
 def _distinct(candidates: tuple[Candidate, ...]) -> list[Candidate]:
@@ -105,13 +114,17 @@ def _distinct(candidates: tuple[Candidate, ...]) -> list[Candidate]:
 
 
 def _kept(
-    case: Case, candidates: list[Candidate], places: Float64[np.ndarray, "n 3"], logits: Float64[np.ndarray, "n"]
+    case: Case,
+    candidates: list[Candidate],
+    places: Float64[np.ndarray, "n 3"],
+    logits: Float64[np.ndarray, "n"],
+    order: Sequence[int],
 ) -> tuple[Nodule, ...]:
-    """The nodules among the candidates, each once."""
+    """The nodules among the candidates of an order, each once."""
     spacing = np.array(case.fine_spacing_mm)
     kept: list[Nodule] = []
-    for k in np.argsort(-logits):
-        if logits[k] < LEAST_LOGIT or len(kept) == MOST:
+    for k in order:
+        if len(kept) == MOST:
             break
         if any(_is_inside(nodule.sized, places[k], spacing) for nodule in kept):
             continue

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from medomni.reporting.hedge import least
 from medomni.types.finding import Laterality, Presence
 from preprocessing.detect.nodule import best_logit, find_nodules, reported_nodules
 from preprocessing.detect.nodule_findings import lung_nodules
@@ -60,3 +61,14 @@ def test_network_is_small_and_gives_one_logit_for_each_place():
     assert np.array_equal(logits, nodule_logits(patches))
     assert not shipped_network().training
     assert nodule_logits(patches[:0]).shape == (0,)
+
+
+def test_what_is_reported_is_what_was_found_and_may_be_claimed():
+    def paint(hu, world):
+        ball(hu, world, CENTRE_MM, 11.0, 30.0)
+        ball(hu, world, (-24.0, 40.0, -20.0), 7.0, -500.0)
+
+    found = find_nodules(lung_case(paint))
+    claimed = [nodule.sized.centre for nodule in found if nodule.probability >= least("possible")]
+    assert sorted(nodule.sized.centre for nodule in reported_nodules(lung_case(paint))) == sorted(claimed)
+    assert claimed
