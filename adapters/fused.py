@@ -62,6 +62,10 @@ class FusedRecipe(Schedule):
     gate_steps: int
     gate_rate: float
 
+    def __post_init__(self) -> None:
+        if not 0 < self.held_back < self.bodies:
+            raise ValueError(f"held_back is {self.held_back} of {self.bodies} bodies: hold some back, not all")
+
 
 @dataclass(frozen=True, eq=False)
 class Turn:
@@ -268,6 +272,12 @@ def train_gates(learner: FusedLearner, turns: Turns, trained: Path, checkpoint: 
     ours = turns.recipe
     schedule = replace(ours, steps=ours.gate_steps, learning_rate=ours.gate_rate, average_decay=GATES_DECAY)
     Loop(learner, schedule, checkpoint).run(turns.looks_after, learner.losses, told)
+
+
+def split(patients: Sequence[Patient], held_back: int) -> tuple[list[Patient], list[Patient]]:
+    """The patients to learn from, and those of the last ``held_back`` bodies (by their seeds)."""
+    kept = set(sorted({patient.info["seed"] for patient in patients})[-held_back:])
+    return [one for one in patients if one.info["seed"] not in kept], [one for one in patients if one.info["seed"] in kept]
 
 
 def patients_of(sights: Sequence[Path]) -> list[Patient]:

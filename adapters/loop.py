@@ -85,6 +85,9 @@ class Loop:
             batches_after: the batches from a step on; it is given the number of steps done.
             loss_of: the losses of a batch, whose sum is learned from.
             told: who is told of them.
+
+        Raises:
+            FloatingPointError: a gradient is no number; the checkpoint before it stays.
         """
         first = self._steps_done()
         self.module.train()
@@ -92,8 +95,10 @@ class Loop:
             losses = loss_of(batch)
             total = torch.stack(list(losses.values())).sum()
             total.backward()  # type: ignore[no-untyped-call]
-            if torch.nn.utils.clip_grad_norm_(self.module.parameters(), LARGEST_GRADIENT).isfinite():
-                self.optimiser.step()  # half precision may overflow now and then: such a step is left out
+            length = torch.nn.utils.clip_grad_norm_(self.module.parameters(), LARGEST_GRADIENT)
+            if not length.isfinite():
+                raise FloatingPointError(f"step {step}: the gradient is no number; go on from the checkpoint with a lower rate")
+            self.optimiser.step()
             self.optimiser.zero_grad(set_to_none=True)
             self.rate.step()
             self.average.update_parameters(self.module)

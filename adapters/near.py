@@ -34,7 +34,7 @@ class NearRecipe(Schedule):
     Attributes:
         begins_with: folder of a trained model (``omni_folder.py``) whose near network learns on; "" for random weights.
         often: how often a label's lesions are drawn where that is not once.
-        is_mixed: whether products are made in bfloat16, which halves a step on processors that have it.
+        mixed_precision: whether products are made in bfloat16, which halves a step on processors that have it.
         real_folder: folder with real series, "" for none; their licences must allow it.
         real: name of each ``tar.xz`` there, and the labels that nobody has judged in it.
         real_visits: how often each is drawn with diseases put into its lungs, the first time with none.
@@ -49,11 +49,16 @@ class NearRecipe(Schedule):
     batch: int
     size: list[int]
     often: dict[str, float]
-    is_mixed: bool
+    mixed_precision: bool
     real_folder: str
     real: dict[str, list[str]]
     real_visits: int
     real_share: float
+
+    def __post_init__(self) -> None:
+        named = {*self.often, *(label for unknown in self.real.values() for label in unknown)}
+        if not named <= set(LABELS):
+            raise ValueError(f"no labels of the model: {', '.join(sorted(named - set(LABELS)))}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,13 +73,13 @@ class Batch:
 class NearLearner(torch.nn.Module):
     """The near network with its loss."""
 
-    def __init__(self, config: OmniConfig, is_mixed: bool = False) -> None:
+    def __init__(self, config: OmniConfig, mixed_precision: bool = False) -> None:
         super().__init__()
-        self.near, self.is_mixed = NearNetwork(config), is_mixed
+        self.near, self.mixed_precision = NearNetwork(config), mixed_precision
 
     def losses(self, batch: Batch) -> dict[str, torch.Tensor]:
         """Loss of the places."""
-        with torch.autocast(batch.codes.device.type, torch.bfloat16, enabled=self.is_mixed):
+        with torch.autocast(batch.codes.device.type, torch.bfloat16, enabled=self.mixed_precision):
             near = self.near(batch.codes, batch.structures)
         return {"places": PLACES_WEIGHT * places_loss(near.cells.float(), batch.places)}
 
@@ -126,8 +131,8 @@ def train(
 ) -> None:
     """Train to the end, or go on from the checkpoint; ``real`` are the files of real series."""
     torch.manual_seed(recipe.seed)
-    learner = NearLearner(config, recipe.is_mixed)
-    if recipe.begins_with:
+    learner = NearLearner(config, recipe.mixed_precision)
+    if recipe.begins_with and not checkpoint.exists():
         trained = checkpoints.load(Path(recipe.begins_with), ("vision",)).omni.vision.near
         learner.near.load_state_dict(trained.state_dict())
     learner.near = learner.near.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]  # faster on a CPU

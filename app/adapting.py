@@ -25,20 +25,29 @@ NEAR, FUSED, GATES, WORDS = "near.pt", "fused.pt", "gates.pt", "tokenizer.json"
 
 
 def train_near(recipe: "NearRecipe", work: Path, tracking_uri: str, progress: "Progress", jobs: int) -> Path:
-    """Return the checkpoint of the near network, trained to its end."""
+    """Return the checkpoint of the near network, trained to its end.
+
+    Raises:
+        BadInput: a real series that the recipe names is not there.
+    """
     from adapters import near
     from adapters.loop import Told
     from app import bank, real_bank
     from medomni.model.config import base
 
-    files, checkpoint = _bank(recipe, work / "bank", progress, jobs), work / NEAR
+    files = _bank(recipe, work / "bank", progress, jobs)
+    checkpoint, real = work / NEAR, work / "bank-real"
     visits = [
-        real_bank.Visit(Path(recipe.real_folder) / f"{name}.tar.xz", number, tuple(unknown), work / "bank-real")
+        real_bank.Visit(Path(recipe.real_folder) / f"{name}.tar.xz", number, tuple(unknown), real)
         for name, unknown in recipe.real.items()
         for number in range(recipe.real_visits if recipe.real_folder else 0)
     ]
+    for visit in visits:
+        if not visit.archive.is_file():
+            raise BadInput("a real series of the recipe is not there", remedy="correct real_folder", where=visit.archive.name)
     real_bank.write(visits, jobs or os.cpu_count() or 1, progress)
-    with Told("near", tracking_uri, asdict(recipe) | {"bank": bank.digest(work / "bank")}) as told:
+    digests = {"bank": bank.digest(work / "bank"), "bank_real": bank.digest(real)}
+    with Told("near", tracking_uri, asdict(recipe) | digests) as told:
         near.train(files, checkpoint, recipe, base(), told, [visit.file for visit in visits if visit.file.exists()])
     return checkpoint
 
@@ -60,18 +69,19 @@ def train_fused(recipe: "FusedRecipe", work: Path, tracking_uri: str, progress: 
     config, folder = base(), work / "bank-fused"
     learner = fused.learner_on(averaged(_made(work / NEAR, "near.toml")), config)
     files = _bank(recipe, folder, progress, jobs)
-    patients, tokenizer = _patients(files, learner.omni, work, progress), work / WORDS
+    patients, held_back = fused.split(_patients(files, learner.omni, work, progress), recipe.held_back)
+    tokenizer = work / WORDS
     readers = [sights.load_person(file) for file in sorted((work / "bank").glob("*.npz"))]
     if not tokenizer.exists():
         rng = np.random.default_rng(recipe.seed)
         write: tuple[Callable[..., str], ...] = (told_texts.dictation, told_texts.history)
         texts = [one(person.info, rng) for person in (*patients, *readers) for one in write]
         learn_words(texts, config.vocabulary, tokenizer)
-    words, many = TextWords(tokenizer.read_text("utf-8"), config.longest_text), len(patients) - bank.VISITS * recipe.held_back
+    words = TextWords(tokenizer.read_text("utf-8"), config.longest_text)
     with Told("fused", tracking_uri, asdict(recipe) | {"bank": bank.digest(folder)}) as told:
-        fused.train(learner, fused.Turns(patients[:many], words, recipe, readers), work / FUSED, told)
+        fused.train(learner, fused.Turns(patients, words, recipe, readers), work / FUSED, told)
     with Told("gates", tracking_uri, asdict(recipe) | {"bank": bank.digest(folder)}) as told:
-        fused.train_gates(learner, fused.Turns(patients[many:], words, recipe), work / FUSED, work / GATES, told)
+        fused.train_gates(learner, fused.Turns(held_back, words, recipe), work / FUSED, work / GATES, told)
     return work / GATES
 
 

@@ -109,6 +109,9 @@ def voxels_in_cells(mask: "np.ndarray", grid: "Grid", scan: "Scan") -> "UInt8[np
     """How many voxels of a lesion lie in each cell of a scan, by the nearest voxel of the mask's grid; axes as of a scan."""
     from medomni.model.scan import CELL, GRID_MM
 
+    axes = np.stack([grid.normal, grid.column_direction, grid.row_direction])
+    if not grid.is_uniform or not np.allclose(axes, np.eye(3)[::-1], atol=1e-3):
+        raise ValueError("a mask must lie on even slices to the head, the back and the left")
     offset = (scan.grid.slice_origins_mm[0] - grid.slice_origins_mm[0])[::-1]
     places, inside = [], []
     for axis, count in enumerate(scan.grid.shape):

@@ -6,6 +6,7 @@ What is inserted is true where it lies. Of what a series had before, a label cou
 metal is medical material. Visits that are there already are left alone.
 """
 
+import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
 
 LEAST_LUNG_ML = 150.0
 """A lung of which less is in view takes no disease."""
-METAL_HU = 2000.0
-"""Denser than bone."""
 SEED = 93
 
 
@@ -38,7 +37,8 @@ class Visit:
     @property
     def file(self) -> Path:
         """Where it will lie."""
-        return self.out / f"{self.archive.name.removesuffix('.tar.xz')}-{self.number}.npz"
+        judged = hashlib.sha256(" ".join(self.unknown).encode()).hexdigest()[:6]
+        return self.out / f"{self.archive.name.removesuffix('.tar.xz')}-{judged}-{self.number}.npz"
 
 
 def write(visits: list[Visit], jobs: int, progress: "Progress") -> None:
@@ -57,6 +57,7 @@ def write_one(visit: Visit) -> None:
     from adapters.samples import save_sample
     from app import bank
     from preprocessing.assemble import read_packed
+    from preprocessing.detect.surroundings import METAL_HU
     from preprocessing.measure.regions import box_mm
     from preprocessing.scan import to_scan
 
@@ -97,6 +98,8 @@ def with_disease(volume: "Volume", number: int) -> "tuple[Volume, tuple[Lesion, 
         amount = sum(float((mask.sum(axis=(1, 2)) * volume.grid.voxel_volumes_ml).sum()) for mask in side.values())
         lungs |= side if amount >= LEAST_LUNG_ML else {}
     sides = {name.rpartition("_")[2] for name in lungs}
+    if not lungs:
+        return volume, ()
     rng = np.random.default_rng([number, SEED])
     placed = tuple(item for item in draw_diseases(INSERTABLE, rng) if item.side in sides)
     made = insert(volume, lungs, placed, rng)

@@ -84,9 +84,9 @@ def _made(kind: str, table: dict[str, Any], path: Path) -> Any:  # noqa: ANN401 
 
     try:
         return {"near": NearRecipe, "fused": FusedRecipe, "answers": AnswersRecipe, "decoder": DecoderRecipe}[kind](**table)
-    except TypeError as error:
+    except (TypeError, ValueError) as error:
         raise BadInput(
-            "the recipe lacks a key or has one too many",
+            "the recipe lacks a key, has one too many or one that cannot be",
             found=str(error).split("__init__() ")[-1][:120],
             remedy="compare it with the one that ships",
             where=path.name,

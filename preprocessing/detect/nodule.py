@@ -38,7 +38,7 @@ LEAST_ROUND, FULLNESS, MOST_STALK = 0.55, (0.45, 1.45), 0.25
 Measured: inserted nodules 0.65 and more, 0.6 to 1.35, 0.13 at most; most pieces of hilar vessels fail at least one.
 """
 WIDER_THAN_VESSELS_MM = 12.0
-"""From this mean diameter on a strand says nothing: outside the hilum no vessel is so wide, and large nodules draw vessels near.
+"""From this mean diameter on a strand says nothing: only at the hilum are vessels so wide, and there the network must tell.
 
 On six real CT the rule kept away nothing of that size that the network called possible; on a phantom it hid a nodule of 26 mm.
 """
@@ -57,6 +57,15 @@ class Nodule:
     def probability(self) -> float:
         """Calibrated probability that it is a nodule."""
         return calibrated(LABEL, self.logit)
+
+
+@dataclass(frozen=True, eq=False)
+class _Judged:
+    """A candidate: its radius, where it lies (z, y, x on the study's voxels in patient order) and the logit of the network."""
+
+    radius_mm: float
+    place: Float64[np.ndarray, "3"]
+    logit: float
 
 
 def shows_nodules(grid: Grid) -> bool:
@@ -85,23 +94,26 @@ def find_nodules(case: Case) -> tuple[Nodule, ...]:
 
 
 def _is_claimed(logit: float) -> bool:
-    return presence_of(calibrated(LABEL, logit)) is not Presence.ABSENT
+    return logit >= LEAST_LOGIT and presence_of(calibrated(LABEL, logit)) is not Presence.ABSENT
 
 
 def _nodules(case: Case, is_looked_at: Callable[[float], bool]) -> tuple[Nodule, ...]:
     """The nodules whose logit is looked at, most likely first; outlining them is what costs."""
+    candidates = case.once(_judged)
+    return _kept(case, [one for one in candidates if is_looked_at(one.logit)])
+
+
+def _judged(case: Case) -> tuple[_Judged, ...]:
+    """What looks like a blob, likeliest a nodule first."""
     grid = case.once(lung_grid)
-    if grid is None:
-        return ()
-    candidates = _distinct(find_candidates(grid))
-    if not candidates:
+    candidates = _distinct(find_candidates(grid)) if grid is not None else []
+    if grid is None or not candidates:
         return ()
     from preprocessing.detect.nodule_network import nodule_logits
 
     places = grid.to_study(np.array([candidate.place for candidate in candidates]))
     logits = nodule_logits(patches_at(case.coarse, places))
-    order = [int(k) for k in np.argsort(-logits) if is_looked_at(float(logits[k]))]
-    return _kept(case, candidates, places, logits, order)
+    return tuple(_Judged(candidates[k].radius_mm, places[k], float(logits[k])) for k in np.argsort(-logits))
 
 
 def _distinct(candidates: tuple[Candidate, ...]) -> list[Candidate]:
@@ -113,26 +125,20 @@ def _distinct(candidates: tuple[Candidate, ...]) -> list[Candidate]:
     return list(places.values())
 
 
-def _kept(
-    case: Case,
-    candidates: list[Candidate],
-    places: Float64[np.ndarray, "n 3"],
-    logits: Float64[np.ndarray, "n"],
-    order: Sequence[int],
-) -> tuple[Nodule, ...]:
-    """The nodules among the candidates of an order, each once."""
+def _kept(case: Case, candidates: Sequence[_Judged]) -> tuple[Nodule, ...]:
+    """The nodules among candidates, each once."""
     spacing = np.array(case.fine_spacing_mm)
     kept: list[Nodule] = []
-    for k in order:
+    for one in candidates:
         if len(kept) == MOST:
             break
-        if any(_is_inside(nodule.sized, places[k], spacing) for nodule in kept):
+        if any(_is_inside(nodule.sized, one.place, spacing) for nodule in kept):
             continue
-        found = sized(case, places[k], candidates[k].radius_mm)
+        found = sized(case, one.place, one.radius_mm)
         if found is None or not is_nodule_shaped(found) or found.air_share < LEAST_AIR_SHARE:
             continue
         if not any(_is_inside(nodule.sized, np.array(found.centre), spacing) for nodule in kept):
-            kept.append(Nodule(float(logits[k]), found))
+            kept.append(Nodule(one.logit, found))
     return tuple(kept)
 
 

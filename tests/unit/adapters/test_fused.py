@@ -49,11 +49,11 @@ def words(patients, tmp_path_factory):
 def recipe(**changes):
     values = {
         "region": "chest",
-        "bodies": 1,
+        "bodies": 2,
         "first_seed": 3_100_000,
         "text_first": 0,
         "text_share": 0.3,
-        "held_back": 0,
+        "held_back": 1,
         "gate_steps": 3,
         "gate_rate": 3e-3,
         "seed": 1,
@@ -155,6 +155,20 @@ def test_importance_is_learned_from_how_much_each_modality_is_missed(patients, w
     first.backward()
     assert one.omni.fusion.important.weight.grad is not None
     assert all(parameter.grad is None for parameter in one.omni.heard.parameters())
+
+
+def test_a_body_is_learned_from_or_held_back(patients):
+    learned, held = fused.split([*patients, *patients], 1)
+    seeds = {one.info["seed"] for one in patients}
+    assert {one.info["seed"] for one in held} == {max(seeds)}
+    assert {one.info["seed"] for one in learned} == seeds - {max(seeds)}
+    assert len(learned) + len(held) == 2 * len(patients)
+
+
+@pytest.mark.parametrize("held_back", [0, 2, 3])
+def test_some_bodies_must_be_held_back_and_not_all(held_back):
+    with pytest.raises(ValueError, match="held_back"):
+        recipe(held_back=held_back)
 
 
 def test_gates_and_importance_learn_on_alone_and_nothing_else_changes(patients, words, tmp_path):

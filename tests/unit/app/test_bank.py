@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -39,6 +41,14 @@ def test_lesions_lie_in_their_boxes_on_the_scan(file):
         middles = (np.argwhere(lesion.voxels > 0) + 0.5) * np.array([5.0, 6.0, 6.0])
         assert (middles >= lesion.box[:3] - 6.1).all()
         assert (middles <= lesion.box[3:] + 6.1).all()
+
+
+def test_a_mask_that_lies_the_other_way_is_refused(case):
+    scan = to_scan(case.volume, true_segmentation(case))
+    grid = case.volume.grid
+    turned = replace(grid, row_direction=-grid.row_direction, column_direction=-grid.column_direction)
+    with pytest.raises(ValueError, match="even slices"):
+        bank.voxels_in_cells(case.drawn[0].mask, turned, scan)
 
 
 def test_lesions_keep_their_volume(case, file):
