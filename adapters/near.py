@@ -1,4 +1,4 @@
-"""Teaches the near network on cut-outs round lesions of the bank, each label equally often.
+"""Teaches the near network on cut-outs round lesions of the bank, hard labels more often, and on real series where there are any.
 
 bank folder, recipe -> checkpoint with averaged weights
 """

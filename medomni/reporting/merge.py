@@ -6,7 +6,7 @@ The rule, for each label that the model answers in an organ that was evaluated:
 2. What a detector found stays found: the model may soften its wording, by a step of the ladder at a time as the joint probability
    falls, and a finding that was stated for sure is never less than possible. Its numbers and places are the detector's.
 3. What no detector found becomes a finding of the model when the joint probability is at least probable and the model can show
-   where. It carries no number and is never stated for sure: the model has seen no patient.
+   where. It carries no number and is never stated for sure: the model has seen parts of two patients.
 4. What is less sure, or what the model was seen to mistake on real CT (``NEVER_ALONE``), is only named in a notice.
 5. The CT alone decides what is claimed; a history or a dictation may only change how sure it sounds.
 
