@@ -7,7 +7,6 @@ Curves are logistic, their targets Platt's (1999), so that a label whose cases p
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +17,7 @@ from scipy.optimize import minimize
 
 from adapters.samples import Sample, load_sample
 from adapters.sights import Patient, together
-from medomni.model.boxes import Extent, Join, found, matches, within
+from medomni.model.boxes import Extent, Join, found, matches
 from medomni.model.config import LABELS
 from medomni.model.omni import Given, Omni
 from medomni.model.omni_folder import Answering
@@ -33,7 +32,6 @@ HISTORIES = (None, "en", "zh")
 RIDGE = 0.01
 """Weight that keeps slopes small where cases part wholly."""
 EXTENTS = (-3.0, -2.5, -2.0, -1.5, -1.0, -0.5, 0.0, 0.5, 1.0)
-INSETS_MM = (0.0, 1.0, 2.0)
 LEAST_LESIONS = 3
 """Fewer lesions than this fit no extent."""
 USUAL = Extent(at_least=-1.5, join=Join.PARTS)
@@ -122,11 +120,10 @@ def fit_extents(files: Sequence[Path], near: NearNetwork) -> dict[str, Extent]:
         cells = cells_of(sample, near)
         for number, label in enumerate(LABELS):
             lesions[label] += len(true[label])
-            for at_least, join in product(EXTENTS, Join) if true[label] else ():
-                outer = found(cells[number], Extent(at_least=at_least, join=join))
-                for inset in INSETS_MM:
-                    extent = Extent(at_least=at_least, join=join, inset_mm=inset)
-                    right = matches([within(box.corners, inset) for box in outer], true[label])
+            for at_least in EXTENTS if true[label] else ():
+                for join in Join:
+                    extent = Extent(at_least=at_least, join=join)
+                    right = matches([box.corners for box in found(cells[number], extent)], true[label])
                     gains[label][extent] = gains[label].get(extent, 0.0) + sum(right) - 0.5 * (len(right) - sum(right))
     return {
         label: max(gains[label], key=lambda extent: gains[label][extent]) if lesions[label] >= LEAST_LESIONS else USUAL

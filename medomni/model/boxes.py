@@ -33,15 +33,10 @@ class Join(StrEnum):
 
 
 class Extent(Value):
-    """Which cells of a label a box is drawn round: those of this logit and more, joined so.
-
-    ``inset_mm`` is how far within the outer cells it ends on each side, for a lesion fills them in part; no box becomes
-    smaller than a cell by it.
-    """
+    """Which cells of a label a box is drawn round: those of this logit and more, joined so."""
 
     at_least: float
     join: Join
-    inset_mm: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,7 +67,7 @@ def found(logits: Float32[np.ndarray, "z y x"], extent: Extent) -> tuple[Found, 
     places = ndimage.find_objects(parts)
     for part in range(1, count + 1):
         groups.setdefault(_group(part, places[part - 1], logits.shape[2], extent.join), []).append(part)
-    boxes = [_box(logits, np.argwhere(np.isin(parts, joined)), extent.inset_mm) for joined in groups.values()]
+    boxes = [_box(logits, np.argwhere(np.isin(parts, joined))) for joined in groups.values()]
     return tuple(sorted(boxes, key=lambda box: -box.score)[:MOST_BOXES])
 
 
@@ -83,18 +78,11 @@ def _group(part: int, place: tuple[slice, ...], columns: int, join: Join) -> int
     return int(place[2].start + place[2].stop >= columns) if join is Join.SIDES else 0
 
 
-def _box(logits: Float32[np.ndarray, "z y x"], cells: Int64[np.ndarray, "n 3"], inset_mm: float) -> Found:
+def _box(logits: Float32[np.ndarray, "z y x"], cells: Int64[np.ndarray, "n 3"]) -> Found:
     values = logits[tuple(cells.T)]
     order = np.argsort(-values, kind="stable")
-    outer = np.concatenate([cells.min(axis=0) * CELL_MM, (cells.max(axis=0) + 1) * CELL_MM])
-    ends = within(outer, inset_mm).tolist()
-    return Found(float(values[order[:STRONGEST]].mean()), tuple(ends[:3]), tuple(ends[3:]), cells[order])
-
-
-def within(corners: Corners, inset_mm: float) -> Corners:
-    """A box smaller by so much on each side, never smaller than a cell."""
-    inset = np.minimum(inset_mm, (corners[3:] - corners[:3] - CELL_MM) / 2)
-    return np.concatenate([corners[:3] + inset, corners[3:] - inset])
+    low, high = (cells.min(axis=0) * CELL_MM).tolist(), ((cells.max(axis=0) + 1) * CELL_MM).tolist()
+    return Found(float(values[order[:STRONGEST]].mean()), tuple(low), tuple(high), cells[order])
 
 
 def matches(boxes: Sequence[Corners], true: Sequence[Corners]) -> list[bool]:

@@ -21,13 +21,6 @@ def test_box_lies_round_the_likely_cells_in_mm():
     assert len(box.cells) == 12
 
 
-def test_box_ends_within_its_outer_cells_but_keeps_one():
-    (box,) = found(cells((LEFT, 2.0)), Extent(at_least=0.0, join=Join.PARTS, inset_mm=2.0))
-    assert (box.low, box.high) == ((7.0, 14.0, 50.0), (13.0, 22.0, 64.0))
-    (small,) = found(cells((RIGHT, 2.0)), Extent(at_least=0.0, join=Join.PARTS, inset_mm=2.0))
-    assert (small.low, small.high) == ((20.0, 30.0, 8.0), (25.0, 36.0, 16.0))
-
-
 @pytest.mark.parametrize(("join", "count"), [(Join.PARTS, 2), (Join.SIDES, 2), (Join.WHOLE, 1)])
 def test_parts_are_joined_as_the_extent_says(join, count):
     boxes = found(cells((LEFT, 2.0), (RIGHT, 3.0)), Extent(at_least=0.0, join=join))
