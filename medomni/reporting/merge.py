@@ -25,9 +25,13 @@ from medomni.types.region import Coverage
 
 HEARD_IN = ("chest", "chest_abdomen")
 """Where the model is heard: it learned from CT of the chest."""
-NEVER_ALONE = ("medical_material", "mosaic_attenuation_pattern")
-"""Labels that the model was seen to mistake on real CT: bones of the shoulder, which no phantom has, for devices, and dark
-streaks beside a beating heart for mosaic attenuation."""
+NEVER_ALONE = (
+    *("medical_material", "mosaic_attenuation_pattern", "lymphadenopathy"),
+    *("atelectasis", "peribronchial_thickening"),
+)
+"""Labels that the model was seen to mistake on real CT: bones of the shoulder, which no phantom has, for devices, dark streaks
+beside a beating heart for mosaic attenuation, on a normal chest a hilum for nodes and lung at the pleura for a collapse, and
+bronchi beside a pneumonia for thickened ones."""
 IN_LOBES = ("lungs", "airways")
 """Organs whose findings are placed in lobes."""
 CLAIMED = (Presence.PRESENT, Presence.UNCERTAIN)
@@ -51,7 +55,7 @@ def merge(findings: tuple[Finding, ...], coverage: Coverage, opinion: Opinion | 
     merged, doubted, added, considered = list[Finding](), list[str](), list[str](), list[str]()
     for finding in findings:
         one = thoughts.get(finding.label)
-        if one is None or vocabulary().label(finding.label).organ not in coverage.evaluated:
+        if one is None or not _is_evaluated(vocabulary().label(finding.label).organ, coverage):
             merged.append(finding)
             continue
         after = _claimed(finding, one, findings) if finding.presence in CLAIMED else _unclaimed(finding, one)
@@ -63,6 +67,11 @@ def merge(findings: tuple[Finding, ...], coverage: Coverage, opinion: Opinion | 
         elif _is_suspected(finding, one):
             considered.append(finding.label)
     return Merged(tuple(merged), tuple(_notices(doubted, added, considered)))
+
+
+def _is_evaluated(organ: str, coverage: Coverage) -> bool:
+    """Whether an organ was evaluated; bronchi are looked at where the lungs are."""
+    return organ in coverage.evaluated or (organ in IN_LOBES and "lungs" in coverage.evaluated)
 
 
 def measured_probability(findings: Iterable[Finding], label: str) -> float | None:

@@ -129,7 +129,7 @@ def test_training_goes_on_from_a_trained_model(files, tmp_path):
 
 
 EVEN = replace(tiny(), fine=16, cells=16, middle=16, coarse=16, detail=16)
-"""Channels in sixteens and, below, cut-outs as large as in training: in bfloat16 others may give gradients that are no numbers."""
+"""Channels in sixteens and, below, cut-outs as large as in training: others gave gradients that are no numbers in bfloat16."""
 
 
 def test_products_in_half_precision_teach_nearly_the_same(files):

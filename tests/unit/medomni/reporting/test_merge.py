@@ -87,13 +87,24 @@ def test_what_could_not_be_judged_is_claimed_by_the_model_alone():
     assert merged(unknown, opinion("hiatal_hernia", -3.0)) == unknown
 
 
-@pytest.mark.parametrize(("label", "logit"), [("lymphadenopathy", 0.2), ("medical_material", 9.0)])
+MISTAKEN = ("medical_material", "mosaic_attenuation_pattern", "lymphadenopathy", "atelectasis", "peribronchial_thickening")
+
+
+@pytest.mark.parametrize(("label", "logit"), [("hiatal_hernia", 0.2), *((label, 9.0) for label in MISTAKEN)])
 def test_what_is_less_sure_or_was_mistaken_before_is_only_named(label, logit):
     nothing = Finding(id="n", label=label, presence=Presence.ABSENT, probability=0.5)
     coverage = CHEST.model_copy(update={"evaluated": (*CHEST.evaluated, "devices")})
     done = merge((nothing,), coverage, opinion(label, logit))
     assert done.findings[0].presence is Presence.ABSENT
     assert [(notice.code, notice.fields) for notice in done.notices] == [("also_considered", {"label": label})]
+
+
+def test_model_is_heard_about_bronchi_where_the_lungs_were_evaluated():
+    assert "airways" not in CHEST.evaluated
+    sure = finding(probability=0.6, label="bronchiectasis")
+    assert merged(sure, opinion("bronchiectasis", 4.0)).probability > 0.9
+    nothing = Coverage(region="chest", evaluated=("heart",))
+    assert merged(sure, opinion("bronchiectasis", 4.0), nothing) == sure
 
 
 def test_what_is_not_in_view_stays_unsaid():
