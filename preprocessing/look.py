@@ -82,8 +82,9 @@ def _opinion(number: int, raw: Raw, answer: Answering, scan: Scan, grid: Grid) -
     def calibrated(logits: Float32[np.ndarray, "label"]) -> float:
         return logistic(answer.offset + answer.slope * float(logits[number]))
 
-    probability = calibrated(raw.whole)
-    boxes = found(raw.cells[number], answer.extent) if probability >= WORTH_SHOWING else ()
+    probability, seen = calibrated(raw.whole), calibrated(raw.image)
+    is_shown = max(probability, seen) >= WORTH_SHOWING  # a history must not take the place of what the CT shows
+    boxes = found(raw.cells[number], answer.extent) if is_shown else ()
     placed = [(box, _lobes(box, scan)) for box in boxes]
     if any(lobes for _, lobes in placed):  # what lies elsewhere has no side and would stand under that of the others
         placed = [(box, lobes) for box, lobes in placed if lobes]
@@ -93,7 +94,7 @@ def _opinion(number: int, raw: Raw, answer: Answering, scan: Scan, grid: Grid) -
         logit=round(float(raw.whole[number]), 3),
         image_logit=round(float(raw.image[number]), 3),
         probability=probability,
-        image_probability=calibrated(raw.image),
+        image_probability=seen,
         blind_probability=calibrated(raw.blind),
         threshold=answer.threshold,
         joint=answer.joint,

@@ -1,5 +1,7 @@
 """The model's look at a study, with untrained weights saved to disk: places, modalities, and what is loaded for them."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -11,11 +13,12 @@ from medomni.model.boxes import Extent, Found, Join
 from medomni.model.config import LABELS, tiny
 from medomni.model.omni import Omni
 from medomni.model.omni_folder import Answering
+from medomni.model.omni_runtime import Raw
 from medomni.model.words import learn_words
 from medomni.types.dictation import Told
 from medomni.types.finding import Laterality
 from medomni.types.opinion import Joint
-from preprocessing.look import OmniLook, evidence
+from preprocessing.look import OmniLook, evidence, opinion_of
 from preprocessing.scan import to_scan
 from tests import factories
 
@@ -70,6 +73,17 @@ def test_a_history_is_heard_and_logged(packed):
     assert sum(given.importance.values()) == pytest.approx(1.0, abs=0.01)
     assert [one.logit for one in given.labels] != [one.logit for one in without.labels]
     assert [one.image_probability for one in given.labels] == [one.image_probability for one in without.labels]
+
+
+def test_a_history_that_speaks_against_a_finding_does_not_take_its_place(folder):
+    answers = checkpoint.load(folder, ("vision",)).answers
+    scan = to_scan(STUDY, STRUCTURES_SEEN).focused()
+    cells = np.zeros((len(LABELS), *scan.cells), np.float32)
+    sure, unsure = (np.full(len(LABELS), value, np.float32) for value in (6.0, -6.0))
+    raw = Raw(cells=cells, whole=unsure, image=sure, blind=unsure, gates={}, importance={"vision": 1.0})
+    assert all(one.evidence for one in opinion_of(raw, answers, scan, ON, "digest").labels)
+    nothing = replace(raw, image=unsure)
+    assert not any(one.evidence for one in opinion_of(nothing, answers, scan, ON, "digest").labels)
 
 
 def test_without_a_history_no_text_encoder_is_built(folder):
