@@ -117,9 +117,9 @@ def look(volume: "Volume", inserted: frozenset[str], own: "Stages") -> Seen:
 def claims(findings: "tuple[Finding, ...]") -> frozenset[str]:
     """The labels of the 18 that are claimed."""
     from medomni.phantom.facts import FINDINGS
-    from medomni.reporting.merge import CLAIMED
+    from medomni.reporting.hedge import is_claimed
 
-    return frozenset(finding.label for finding in findings if finding.presence in CLAIMED and finding.label in FINDINGS)
+    return frozenset(finding.label for finding in findings if is_claimed(finding) and finding.label in FINDINGS)
 
 
 def rows_of(beside: list[tuple[Seen, Seen]]) -> list[Row]:
