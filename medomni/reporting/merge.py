@@ -8,13 +8,14 @@ The rule, for each label that the model answers in an organ that was evaluated:
    Its numbers and places are the detector's.
 3. What no detector found becomes a finding of the model when the joint probability is at least probable and the model can show
    where. It carries no number and is never stated for sure: the model has seen parts of two patients.
-4. What is less sure, or what the model was seen to mistake on real CT (``NEVER_ALONE``), is only named in a notice.
+4. What is less sure, what the model was seen to mistake on real CT (``NEVER_ALONE``), and what is part of what a detector found
+   (``PART_OF``), is only named in a notice.
 5. The CT alone decides what is claimed; a history or a dictation may only change how sure it sounds.
 
     findings, coverage, Opinion | None -> Merged (findings, notices)
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass
 
 from medomni.reporting.hedge import least, steps_reached
@@ -33,6 +34,8 @@ NEVER_ALONE = (
 """Labels that the model was seen to mistake on real CT: bones of the shoulder, which no phantom has, for devices, dark streaks
 beside a beating heart for mosaic attenuation, on a normal chest a hilum for nodes and lung at the pleura for a collapse, and
 bronchi beside a pneumonia for thickened ones."""
+PART_OF = {"lung_nodule": ("lung_opacity", "consolidation")}
+"""Labels about which the model is not heard alone where a detector found one of these: round foci are part of a pneumonia."""
 NEVER_DENIED = ("lung_opacity",)
 """Labels that the model was seen to overlook on real CT (a pneumonia of 28 mL): what a detector found stays at least possible.
 A consolidation is an opacity, so with this one nothing of it is lost."""
@@ -56,13 +59,14 @@ def merge(findings: tuple[Finding, ...], coverage: Coverage, opinion: Opinion | 
     if opinion is None or coverage.region not in HEARD_IN:
         return Merged(findings)
     thoughts = {one.label: one for one in opinion.labels}
+    claimed = {finding.label for finding in findings if finding.presence in CLAIMED}
     merged, doubted, added, considered = list[Finding](), list[str](), list[str](), list[str]()
     for finding in findings:
         one = thoughts.get(finding.label)
         if one is None or not _is_evaluated(vocabulary().label(finding.label).organ, coverage):
             merged.append(finding)
             continue
-        after = _claimed(finding, one, findings) if finding.presence in CLAIMED else _unclaimed(finding, one)
+        after = _claimed(finding, one, findings) if finding.presence in CLAIMED else _unclaimed(finding, one, claimed)
         merged.append(after)
         if finding.presence in CLAIMED and _step(after.probability) != _step(finding.probability):
             doubted.append(finding.label)
@@ -99,13 +103,14 @@ def _claimed(finding: Finding, one: LabelOpinion, findings: tuple[Finding, ...])
     return finding.model_copy(update={"probability": probability, "presence": presence})
 
 
-def _unclaimed(finding: Finding, one: LabelOpinion) -> Finding:
-    """A finding that no detector claims, claimed by the model or left as it is."""
+def _unclaimed(finding: Finding, one: LabelOpinion, claimed: Container[str]) -> Finding:
+    """A finding that no detector claims, claimed by the model or left as it is; ``claimed`` are labels that detectors found."""
     if finding.presence is Presence.NOT_EVALUATED and finding.reason in NOT_IN_VIEW:
         return finding
     measured = _judged(finding)
     seen = one.seen(measured)
-    if finding.label in NEVER_ALONE or seen < least("probable") or not one.evidence:
+    is_heard = finding.label not in NEVER_ALONE and not any(label in claimed for label in PART_OF.get(finding.label, ()))
+    if not is_heard or seen < least("probable") or not one.evidence:
         return finding.model_copy(update={"probability": seen}) if finding.presence is Presence.ABSENT else finding
     entry = vocabulary().label(finding.label)
     return Finding(

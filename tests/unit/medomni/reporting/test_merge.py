@@ -67,6 +67,14 @@ def test_found_is_never_called_absent():
     assert after.probability < 0.4
 
 
+def test_round_foci_beside_an_opacity_are_no_nodules_of_the_model():
+    nodule = Finding(id="n", label="lung_nodule", presence=Presence.NOT_EVALUATED, reason="not_excluded")
+    assert merged(nodule, opinion("lung_nodule", 4.0)).presence is Presence.UNCERTAIN
+    beside = merge((finding(), nodule), CHEST, opinion("lung_nodule", 4.0))
+    assert beside.findings[1].presence is Presence.NOT_EVALUATED
+    assert [(notice.code, notice.fields) for notice in beside.notices] == [("also_considered", {"label": "lung_nodule"})]
+
+
 def test_an_opacity_that_was_found_stays_possible_whatever_the_model_thinks():
     assert merged(finding(probability=0.5), opinion(logit=-9.0)).probability == 0.4
     assert merged(finding(Presence.UNCERTAIN, 0.3), opinion(logit=-9.0)).probability < 0.4
