@@ -9,6 +9,7 @@ metal is medical material. Visits that are there already are left alone.
 import hashlib
 import json
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -56,19 +57,17 @@ def write_one(visit: Visit) -> None:
     """Write one visit; none where a nodule finds no room."""
     from adapters.samples import save_sample
     from app import bank
-    from preprocessing.assemble import read_packed
     from preprocessing.detect.surroundings import METAL_HU
     from preprocessing.measure.regions import box_mm
     from preprocessing.scan import to_scan
 
-    segmenter = bank.own_segmenter()
-    volume = read_packed(visit.archive)
+    volume, lungs = _opened(visit.archive)
     metal = volume.hu >= METAL_HU
     try:
-        volume, lesions = with_disease(volume, visit.number)
+        volume, lesions = with_disease(volume, lungs, visit.number)
     except ValueError:
         return
-    scan = to_scan(volume, segmenter.segment(volume, lambda _: None))
+    scan = to_scan(volume, bank.own_segmenter().segment(volume, lambda _: None))
     found = [(lesion.kind, lesion.box_mm, lesion.mask) for lesion in lesions]
     if metal.any():
         found.append(("medical_material", box_mm(find_objects(metal.astype(np.uint8))[0], volume.grid), metal))
@@ -78,28 +77,41 @@ def write_one(visit: Visit) -> None:
     save_sample(visit.file, scan, inside, json.loads(json.dumps(info)))
 
 
-def with_disease(volume: "Volume", number: int) -> "tuple[Volume, tuple[Lesion, ...]]":
-    """The series with the diseases of a number in its lungs, and where they lie; as it is for 0.
+@cache
+def _opened(archive: Path) -> "tuple[Volume, dict[str, Mask]]":
+    """A series and its lungs, once for all its visits in a process."""
+    from preprocessing.assemble import read_packed
 
-    Raises:
-        ValueError: a nodule finds no room.
-    """
+    volume = read_packed(archive)
+    return volume, lungs_of(volume)
+
+
+def lungs_of(volume: "Volume") -> "dict[str, Mask]":
+    """The lobes of the lungs that are large enough to take a disease."""
     from app import bank
     from medomni.anatomy import LOBES
-    from medomni.phantom.insert import INSERTABLE, insert
-    from preprocessing.detect.texture_samples import draw_diseases
 
-    if number == 0:
-        return volume, ()
     found = bank.own_segmenter().segment(volume, lambda _: None)
     lungs: dict[str, Mask] = {}
     for lobes in LOBES.values():
         side = {name: found.mask(name) for name in lobes if found.has(name)}
         amount = sum(float((mask.sum(axis=(1, 2)) * volume.grid.voxel_volumes_ml).sum()) for mask in side.values())
         lungs |= side if amount >= LEAST_LUNG_ML else {}
-    sides = {name.rpartition("_")[2] for name in lungs}
-    if not lungs:
+    return lungs
+
+
+def with_disease(volume: "Volume", lungs: "dict[str, Mask]", number: int) -> "tuple[Volume, tuple[Lesion, ...]]":
+    """The series with the diseases of a number in its lungs, and where they lie; as it is for 0 and without lungs.
+
+    Raises:
+        ValueError: a nodule finds no room.
+    """
+    from medomni.phantom.insert import INSERTABLE, insert
+    from preprocessing.detect.texture_samples import draw_diseases
+
+    if number == 0 or not lungs:
         return volume, ()
+    sides = {name.rpartition("_")[2] for name in lungs}
     rng = np.random.default_rng([number, SEED])
     placed = tuple(item for item in draw_diseases(INSERTABLE, rng) if item.side in sides)
     made = insert(volume, lungs, placed, rng)

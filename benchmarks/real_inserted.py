@@ -90,10 +90,11 @@ def visits(archive: Path, numbers: range, own: "Stages") -> "Iterator[Seen]":
     from preprocessing.assemble import read_packed
 
     volume = read_packed(archive)
+    lungs = real_bank.lungs_of(volume)
     yield look(volume, frozenset(), own)
     for number in numbers:
         try:
-            changed, lesions = real_bank.with_disease(volume, number)
+            changed, lesions = real_bank.with_disease(volume, lungs, number)
         except ValueError:
             continue
         sys.stderr.write(f"{archive.name.removesuffix('.tar.xz')}: {number}\n")

@@ -106,8 +106,10 @@ def _nodules(case: Case, is_looked_at: Callable[[float], bool]) -> tuple[Nodule,
 def _judged(case: Case) -> tuple[_Judged, ...]:
     """What looks like a blob, likeliest a nodule first."""
     grid = case.once(lung_grid)
-    candidates = _distinct(find_candidates(grid)) if grid is not None else []
-    if grid is None or not candidates:
+    if grid is None:
+        return ()
+    candidates = _distinct(find_candidates(grid))
+    if not candidates:
         return ()
     from preprocessing.detect.nodule_network import nodule_logits
 
