@@ -36,7 +36,7 @@ class NearRecipe(Schedule):
         often: how often a label's lesions are drawn where that is not once.
         mixed_precision: whether products are made in bfloat16, which halves a step on processors that have it.
         real_folder: folder with real series, "" for none; their licences must allow it.
-        real: name of each ``tar.xz`` there, and the labels that nobody has judged in it.
+        real: name of each file there (``tar.xz`` or NIfTI), and the labels that nobody has judged in it.
         real_visits: how often each is drawn with diseases put into its lungs, the first time with none.
         real_share: share of cut-outs that are of them.
     """

@@ -38,7 +38,7 @@ def train_near(recipe: "NearRecipe", work: Path, tracking_uri: str, progress: "P
     files = _bank(recipe, work / "bank", progress, jobs)
     checkpoint, real = work / NEAR, work / "bank-real"
     visits = [
-        real_bank.Visit(Path(recipe.real_folder) / f"{name}.tar.xz", number, tuple(unknown), real)
+        real_bank.Visit(Path(recipe.real_folder) / name, number, tuple(unknown), real)
         for name, unknown in recipe.real.items()
         for number in range(recipe.real_visits if recipe.real_folder else 0)
     ]

@@ -28,7 +28,10 @@ SEED = 93
 
 @dataclass(frozen=True)
 class Visit:
-    """One series (``tar.xz``) with the diseases of a number, none for 0; ``unknown`` are labels that nobody has judged in it."""
+    """One series (``tar.xz`` or NIfTI) with the diseases of a number, none for 0.
+
+    ``unknown`` are labels that nobody has judged in it.
+    """
 
     archive: Path
     number: int
@@ -39,7 +42,7 @@ class Visit:
     def file(self) -> Path:
         """Where it will lie."""
         judged = hashlib.sha256(" ".join(self.unknown).encode()).hexdigest()[:6]
-        return self.out / f"{self.archive.name.removesuffix('.tar.xz')}-{judged}-{self.number}.npz"
+        return self.out / f"{self.archive.name.split('.')[0]}-{judged}-{self.number}.npz"
 
 
 def write(visits: list[Visit], jobs: int, progress: "Progress") -> None:
@@ -80,9 +83,9 @@ def write_one(visit: Visit) -> None:
 @cache
 def _opened(archive: Path) -> "tuple[Volume, dict[str, Mask]]":
     """A series and its lungs, once for all its visits in a process."""
-    from preprocessing.assemble import read_packed
+    from preprocessing.assemble import read_packed, read_volume
 
-    volume = read_packed(archive)
+    volume = read_packed(archive) if archive.suffix == ".xz" else read_volume(archive)
     return volume, lungs_of(volume)
 
 

@@ -54,7 +54,7 @@ def planes_of_study(labels: UInt8[np.ndarray, "z y x"], working: Grid, study: Gr
     Raises:
         ValueError: the two grids are not parallel (``working`` was not made from ``study``).
     """
-    to_index = _index_axes(working)
+    to_index = index_axes(working)
     steps = to_index @ np.stack([study.column_direction, study.row_direction], axis=1) * study.pixel_spacing_mm
     row_axis, column_axis = _parallel_axes(steps, study)
     slice_axis = 3 - row_axis - column_axis
@@ -194,7 +194,7 @@ def _parallel_axes(steps: Float64[np.ndarray, "3 2"], study: Grid) -> tuple[int,
     return row_axis, column_axis
 
 
-def _index_axes(grid: Grid) -> Float64[np.ndarray, "3 3"]:
+def index_axes(grid: Grid) -> Float64[np.ndarray, "3 3"]:
     """Rows that turn a world offset into (slice, row, column) index steps of an even, orthogonal grid."""
     directions = np.stack([grid.normal, grid.column_direction, grid.row_direction])
     return np.asarray(directions / np.array(grid.spacing_mm)[:, None])

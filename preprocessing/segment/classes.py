@@ -14,7 +14,9 @@ CHANNELS = len(CLASSES) + 1
 """Output channels of the network, the background included."""
 GRID_MM = 3.0
 """Edge of a voxel of the network's grid."""
-WINDOW_HU = (-1000.0, 400.0)
-"""CT numbers that the network sees; what lies outside is clipped."""
+WINDOW_HU = (-1000.0, 600.0)
+"""CT numbers that the network sees; what lies outside is clipped. Arteries may reach 550 HU, where bone goes on."""
 HU_PER_UNIT = 200.0
 """CT numbers in one unit of the network's input: soft tissues 20 HU apart are then a tenth apart."""
+SOFT_HU = (-160.0, 240.0)
+"""CT numbers that the network sees once more, stretched: fat, fluid, airless lung, muscle, blood with contrast."""

@@ -24,13 +24,14 @@ from preprocessing.measure.body_part import HEAD_BONE_SHARE, LUNG_MIN_ML, TRUNK_
 from preprocessing.morphology import Mask3D, bounding_box
 from preprocessing.resample import AIR_HU, to_working
 from preprocessing.rules import rules_digest
+from preprocessing.segment.borders import sharpen
 from preprocessing.segment.bundle_image import orient, prepare, restore, working_spacing_mm
 from preprocessing.segment.classes import CLASSES, LABELS
 from preprocessing.segment.density import Density, by_density
 from preprocessing.segment.lobes import ANATOMY, LESIONS, part_lesions
 from preprocessing.segment.lungs import LUNG_HU
 from preprocessing.segment.monai_bundle import MonaiBundle
-from preprocessing.segment.paint import on_study, paint
+from preprocessing.segment.paint import paint
 from preprocessing.segment.plausible import LOBES, LabelMap, plausible
 from preprocessing.segment.runtime import Runtime, TorchRuntime, open_runtime
 
@@ -42,7 +43,7 @@ MARGIN_VOXELS = 2
 """Air kept around the body: the skin must not lie on the image border."""
 MOST_VOXELS, OVERLAP_VOXELS = 3_000_000, 24
 """Largest image inferred whole (three chests; about 1 GB), and how far the parts of a larger one overlap (72 mm)."""
-RULES = ("medomni_ct", "classes", "density", "plausible", "lobes", "finer", "paint", "hu_rules", "lungs", "airway")
+RULES = ("medomni_ct", "classes", "density", "plausible", "lobes", "finer", "paint", "borders", "hu_rules", "lungs", "airway")
 """Modules of this folder that have a say in the labels besides the network."""
 SIDELESS = {"lung": LOBES, "kidney": (LABELS["kidney_right"], LABELS["kidney_left"])}
 """Names on a grid whose orientation is not stated: no voxel may then be called left or right."""
@@ -98,13 +99,12 @@ class MedomniCt:
         progress(0.7)
         agreement = lungs_agreement(seen, working.hu, density)
         anatomy, lesions = part_lesions(plausible(seen, density), density)
+        full_lesions = sharpen(anatomy, lesions, working, volume)
         progress(0.8)
         names = ANATOMY
         if not volume.grid.is_side_known:
             anatomy, names = without_sides(anatomy)
         full = paint(anatomy, working, volume)
-        progress(0.95)
-        full_lesions = on_study(lesions, working.grid, volume.grid)
         progress(1.0)
         return Segmentation(
             labels=full,

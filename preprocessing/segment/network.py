@@ -1,7 +1,8 @@
 """The network of ``medomni-ct``: MONAI's ``DynUNet`` on blocks of 2 x 2 x 2 voxels.
 
 The eight CT numbers of a block are eight channels of one voxel twice as large, so nothing of the image is lost, and all
-convolutions run on an eighth of the voxels; the last, 1x1x1, scores the classes of all eight voxels of the block at once.
+convolutions run on an eighth of the voxels; the last, 1x1x1, scores the classes of all eight voxels of the block at once. Beside
+the whole range of CT numbers the network may see a narrow window of it stretched, where fluid and airless lung lie apart.
 """
 
 from collections.abc import Sequence
@@ -14,6 +15,8 @@ BLOCK = 2
 """Voxels along an edge of a block."""
 VOXELS = BLOCK**3
 """Voxels of a block."""
+STRETCHED = 5.0
+"""What a window is stretched to: about the reach of the whole range, in units of the input."""
 
 
 class UNet(DynUNet):
@@ -64,20 +67,30 @@ class UNet(DynUNet):
 class BlockUNet(torch.nn.Module):
     """A U-Net on blocks; its levels hold ``filters`` channels, each at half the resolution of the one before.
 
-    Every spatial size of the input must be a multiple of ``divisor_of(filters)``.
+    Every spatial size of the input must be a multiple of ``divisor_of(filters)``. ``window`` holds the lowest and the highest
+    value of a part of the input's range that is shown once more, stretched; empty for none.
     """
 
-    def __init__(self, in_channels: int, out_channels: int, filters: Sequence[int]) -> None:
+    def __init__(self, in_channels: int, out_channels: int, filters: Sequence[int], window: Sequence[float] = ()) -> None:
         super().__init__()
-        self.unet = UNet(in_channels * VOXELS, out_channels * VOXELS, filters)
+        self.window = tuple(window)
+        self.unet = UNet((2 if self.window else 1) * in_channels * VOXELS, out_channels * VOXELS, filters)
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         """Scores of shape (batch, class, z, y, x) for an image of shape (batch, 1, z, y, x)."""
-        return pixelshuffle(self.unet(pixelunshuffle(image, 3, BLOCK)), 3, BLOCK)
+        return pixelshuffle(self.unet(self._blocks(image)), 3, BLOCK)
+
+    def _blocks(self, image: torch.Tensor) -> torch.Tensor:
+        """The voxels of each block as channels, those of the window after those of the whole range."""
+        if self.window:
+            low, high = self.window
+            image = torch.cat([image, (image.clamp(low, high) - low) * (STRETCHED / (high - low))], dim=1)
+        blocks: torch.Tensor = pixelunshuffle(image, 3, BLOCK)
+        return blocks
 
     def scores_at(self, image: torch.Tensor, corners: Sequence[int]) -> torch.Tensor:
         """Scores of some voxels of each block only, as a batch: those that ``of_corners`` picks. The rest costs nothing."""
-        features = self.unet.features(pixelunshuffle(image, 3, BLOCK))
+        features = self.unet.features(self._blocks(image))
         weight, bias = self.unet.last.weight, self.unet.last.bias
         assert bias is not None  # noqa: S101  (MONAI's last layer has one)
         parts = [torch.nn.functional.conv3d(features, weight[k::VOXELS], bias[k::VOXELS]) for k in corners]

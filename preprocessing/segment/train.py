@@ -17,7 +17,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from medomni.recipe import recipe_of, share_of_rate
-from preprocessing.segment.classes import CHANNELS, CLASSES
+from preprocessing.segment.classes import CHANNELS, CLASSES, HU_PER_UNIT, SOFT_HU
 from preprocessing.segment.network import VOXELS, BlockUNet, of_corners
 from preprocessing.segment.training.loss import segmentation_loss
 from preprocessing.segment.training.samples import Case, draw_patch, load_case
@@ -52,7 +52,8 @@ class Recipe:
     @property
     def network(self) -> dict[str, object]:
         """Arguments of ``BlockUNet``."""
-        return {"in_channels": 1, "out_channels": CHANNELS, "filters": self.filters}
+        window = [value / HU_PER_UNIT for value in SOFT_HU]
+        return {"in_channels": 1, "out_channels": CHANNELS, "filters": self.filters, "window": window}
 
 
 def read_recipe(path: Path | None) -> Recipe:
@@ -176,14 +177,15 @@ class _Run:
     def start_from(self, checkpoint: Path) -> None:
         """Take the averaged weights of another training, or those of a bundle (``model.safetensors``).
 
-        Where that one knew fewer classes, the last ones of this network begin unlikely everywhere.
+        Where that one knew fewer classes, the last ones of this network begin unlikely everywhere; where it saw no window, the
+        window begins without a say.
         """
         weights, own = averaged_weights(checkpoint), self.network.state_dict()
         for name, value in weights.items():
-            if len(value) < len(own[name]):
-                lacking = len(own[name]) - len(value)
-                fill = torch.full((lacking, *value.shape[1:]), UNLIKELY if value.ndim == 1 else 0.0)
-                weights[name] = torch.cat([value, fill])
+            if value.shape != own[name].shape:
+                begun = torch.full_like(own[name], UNLIKELY if value.ndim == 1 else 0.0)
+                begun[tuple(slice(0, size) for size in value.shape)] = value
+                weights[name] = begun
         self.network.load_state_dict(weights)
 
     def save(self, checkpoint: Path, steps_done: int) -> None:

@@ -28,6 +28,8 @@ LEAST_SHIFT_HU = 7.0
 """And at least: phantoms of one tissue are more alike than people are."""
 MEAL_SHARE = 0.3
 """Share of the scans whose stomach is filled with food."""
+DISSECTED_SHARE = 0.15
+"""Share of the patches whose aorta is dissected: a flap, and less contrast on one side of it."""
 BOX_SHARE = 0.12
 """Share of the patches that show a box cut out of a body."""
 _HOLLOW = (t.BOWEL, LABELS["stomach"])
@@ -76,6 +78,8 @@ def draw_patch(case: Case, shape: Shape, rng: np.random.Generator) -> Patch:
         hu = _paint(tissues, rng)
     else:
         hu = _repaint(_interpolate(case.hu, places), tissues, rng, is_real=case.kind == "real")
+    if rng.random() < DISSECTED_SHARE:
+        _dissect(hu, tissues, rng)
     image = _scan(hu, tissues, rng, is_real=case.kind == "real")
     return Patch(to_input(image), t.targets(tissues))
 
@@ -219,6 +223,20 @@ def _feed(hu: Field, tissues: Map, rng: np.random.Generator) -> None:
     meal = rng.uniform(-60, 90) + rng.uniform(15, 70) * lumps
     meal[bubbles > rng.uniform(1.2, 3.5)] = rng.uniform(-950, -300)
     np.copyto(hu, meal.astype(np.float32), where=inside)
+
+
+def _dissect(hu: Field, tissues: Map, rng: np.random.Generator) -> None:
+    """Part the aorta by a flap that turns along its way: the false lumen takes up some of the contrast, or clots."""
+    aorta = tissues == LABELS["aorta"]
+    if not aorta.any():
+        return
+    side = _noise(hu.shape, rng.uniform(8, 20), rng)
+    side -= np.float32(np.quantile(side[aorta], rng.uniform(0.2, 0.8)))
+    false = aorta & (side < 0)
+    blood = float(np.median(hu[aorta]))
+    hu[false] += (rng.uniform(30, 60) - blood) * rng.uniform(0.1, 1.0)
+    flap = aorta & (np.abs(side) < rng.uniform(0.02, 0.12))
+    hu[flap] += (40 - hu[flap]) * np.float32(rng.uniform(0.2, 0.8))
 
 
 def _scan(hu: Field, tissues: Map, rng: np.random.Generator, *, is_real: bool) -> Field:

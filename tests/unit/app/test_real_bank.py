@@ -2,6 +2,7 @@
 
 import tarfile
 
+import nibabel
 import numpy as np
 import pytest
 
@@ -61,3 +62,13 @@ def test_what_nobody_judged_teaches_nothing_outside_the_lesions(visits):
 def test_bank_of_real_series_goes_on_where_it_stopped(visits, monkeypatch):
     monkeypatch.setattr(real_bank, "write_one", lambda _: pytest.fail("drawn again"))
     real_bank.write([visit for visit in visits if visit.file.exists()], 1, lambda _: None)
+
+
+def test_series_may_be_a_nifti_file(tmp_path):
+    case = make_case(7, (), shape=(96, 128, 128), spacing_mm=(3.0, 2.8, 2.8))
+    image = nibabel.Nifti1Image(case.volume.hu[:, ::-1, ::-1].T, np.diag([2.8, 2.8, 3.0, 1.0]))
+    nibabel.save(image, tmp_path / "one-ct.nii.gz")
+    visit = real_bank.Visit(tmp_path / "one-ct.nii.gz", 0, UNKNOWN, tmp_path / "bank")
+    real_bank.write([visit], 1, lambda _: None)
+    sample = load_sample(visit.file)
+    assert visit.file.name.startswith("one-ct-") and sample.codes.any() and sample.structures.any()

@@ -5,7 +5,7 @@ import pytest
 
 from preprocessing.segment.classes import CHANNELS, LABELS
 from preprocessing.segment.training import tissues as t
-from preprocessing.segment.training.samples import Case, draw_patch, load_case, save_case, to_input
+from preprocessing.segment.training.samples import Case, _dissect, draw_patch, load_case, save_case, to_input
 
 SHAPE = (16, 32, 32)
 
@@ -32,7 +32,7 @@ def test_patch_of_a_seed_is_always_the_same_and_of_another_seed_is_not(kind: str
 def test_patch_is_finite_in_the_window_and_its_target_is_a_class(kind: str) -> None:
     patch = draw_patch(small_case(kind), SHAPE, np.random.default_rng(3))
     assert patch.image.shape == patch.target.shape == SHAPE
-    assert patch.image.min() >= -5.0 and patch.image.max() <= 2.0
+    assert patch.image.min() >= -5.0 and patch.image.max() <= 3.0
     assert set(np.unique(patch.target)) <= {*range(CHANNELS), t.LUNG_RIGHT, t.LUNG_LEFT, t.IGNORE}
 
 
@@ -67,4 +67,17 @@ def test_map_comes_back_from_its_file(tmp_path: Path) -> None:
 
 
 def test_input_is_clipped_to_the_window() -> None:
-    assert to_input(np.array([[[-3000.0, 0.0, 2000.0]]], np.float32)).ravel().tolist() == [-5.0, 0.0, 2.0]
+    assert to_input(np.array([[[-3000.0, 0.0, 2000.0]]], np.float32)).ravel().tolist() == [-5.0, 0.0, 3.0]
+
+
+def test_dissected_aorta_has_a_side_of_less_contrast_and_is_still_aorta() -> None:
+    tissues = np.full((40, 24, 24), t.FAT, np.uint8)
+    tissues[:, 6:18, 6:18] = LABELS["aorta"]
+    hu = np.where(tissues == t.FAT, -100, 400).astype(np.float32)
+    before = tissues.copy()
+    _dissect(hu, tissues, np.random.default_rng(4))
+    aorta = before == LABELS["aorta"]
+    np.testing.assert_array_equal(tissues, before)
+    assert (hu[~aorta] == -100).all()
+    assert 0.15 < (hu[aorta] < 395).mean() < 0.9
+    assert (hu[aorta] == 400).mean() > 0.1

@@ -4,7 +4,7 @@ from pathlib import Path
 import torch
 
 from preprocessing.segment.network import BlockUNet
-from preprocessing.segment.train import Machine, read_recipe, train
+from preprocessing.segment.train import Machine, _Run, read_recipe, train
 from preprocessing.segment.training.samples import save_case
 from tests.unit.preprocessing.segment.training.test_samples import small_case
 
@@ -63,3 +63,24 @@ def test_training_learns_its_maps(tmp_path: Path) -> None:
     before = run(maps, tmp_path / "short", 1, 1)
     after = run(maps, tmp_path / "long", 6, 6)
     assert any(not torch.equal(before[name], after[name]) for name in before)
+
+
+def test_training_may_begin_with_a_network_that_saw_no_window_and_knew_fewer_classes(tmp_path: Path) -> None:
+    recipe = replace(read_recipe(None), **SMALL)  # type: ignore[arg-type]
+    told = recipe.network
+    older = BlockUNet(**{**told, "window": (), "out_channels": 20}).eval()  # type: ignore[arg-type]
+    torch.save({"average": older.state_dict()}, tmp_path / "older.pt")
+    run_ = _Run(recipe, Machine())
+    run_.start_from(tmp_path / "older.pt")
+    image = torch.linspace(-5, 3, 16 * 32 * 32).reshape(1, 1, 16, 32, 32)
+    with torch.no_grad():
+        before, now = older(image), run_.network.eval()(image)
+    assert now.shape[1] == told["out_channels"]
+    torch.testing.assert_close(now[:, :20], before, rtol=1e-4, atol=1e-4)
+
+
+def test_window_parts_what_the_whole_range_holds_close() -> None:
+    network = BlockUNet(in_channels=1, out_channels=2, filters=(4, 6, 8), window=(-0.8, 1.2))
+    fluid, lung = (network._blocks(torch.full((1, 1, 4, 4, 4), value)) for value in (0.05, 0.25))
+    assert fluid.shape == (1, 16, 2, 2, 2)
+    assert float((lung - fluid)[0, 8].mean()) > 2 * float((lung - fluid)[0, 0].mean()) > 0

@@ -1,0 +1,161 @@
+"""Working lesions -> lesions on the study's grid, whose borders each voxel's own CT number decides.
+
+A working voxel at the rim of a lesion is part lesion, part muscle, fat or lung. Around the rim every voxel of the study weighs
+two things: how much of each tissue the network sees around it, and how usual its CT number is inside that tissue in this very
+patient. Where noise or equal density makes the numbers useless, they say nothing and the network decides alone.
+"""
+
+from dataclasses import dataclass
+from itertools import product
+
+import numpy as np
+from jaxtyping import Float32, Float64, Int64, Num
+from scipy import ndimage
+
+from medomni.types.volume import Grid, Volume
+from preprocessing.morphology import Mask3D, bounding_box
+from preprocessing.resample import index_axes, planes_of_study
+from preprocessing.segment.classes import LABELS
+from preprocessing.segment.lobes import LESIONS
+from preprocessing.segment.paint import FullMap, on_study
+from preprocessing.segment.plausible import LOBES, LabelMap
+
+BORDERED = ("pleural_effusion", "pericardial_effusion", "lung_opacity")
+"""Lesions whose borders are decided here; nodules and nodes have rules of their own."""
+TISSUES = (
+    (*LOBES, LABELS["airway"]),
+    (LABELS["vertebrae"], LABELS["ribs"]),
+    (LABELS["heart"], LABELS["aorta"], LABELS["pulmonary_artery"]),
+    tuple(LABELS[name] for name in ("liver", "spleen", "stomach", "kidney_right", "kidney_left")),
+)
+"""Anatomy that is one tissue as far as its density goes; 0 is all else, fat and muscle."""
+FIRST_LESION = len(TISSUES) + 1
+"""Number of the first lesion, after the tissues and all else."""
+RIM_VOXELS = 2
+"""How far from its border on the working grid a lesion may end (6 mm)."""
+NEAR_VOXELS = 5
+"""How far around a lesion the tissues are looked at that it may be taken for."""
+BLUR_VOXELS = 0.8
+"""Deviation of the blur that makes shares of labels."""
+LEAST_SURE = 60
+"""Voxels inside a tissue that are enough to know its density from; with fewer its rim is looked at too."""
+ODD_SHARE = 0.02
+"""Share of a tissue's voxels that may have any CT number."""
+STEPS_HU = np.array(
+    (-700, -500, -300, -150, -100, -70, -40, -20, -10, 0, 8, 16, 24, 32, 40, 48, 56, 64, 75, 90, 120, 160, 250), np.float32
+)
+"""Between these CT numbers are told apart: finely where fluid, airless lung and muscle lie."""
+
+_LABEL = {name: label for label, name in LESIONS.items()}
+_LESION_OF = np.array([0] * FIRST_LESION + [_LABEL[name] for name in BORDERED], np.uint8)
+"""Label in ``LESIONS`` of each tissue, 0 for what is healthy."""
+_KEPT = tuple(label for name, label in _LABEL.items() if name not in BORDERED)
+
+
+def sharpen(anatomy: LabelMap, lesions: LabelMap, working: Volume, study: Volume) -> FullMap:
+    """Return the lesions on the study's grid.
+
+    Args:
+        anatomy: labels of ``lobes.ANATOMY`` on the working grid, lesions taken for what they lie in.
+        lesions: labels of ``lobes.LESIONS`` on the same grid.
+        working: the volume on that grid.
+        study: the volume as it was scanned.
+    """
+    full = on_study(lesions, working.grid, study.grid)
+    tissues = _tissues(anatomy, lesions)
+    ill = tissues >= FIRST_LESION
+    box = bounding_box(ill, float(NEAR_VOXELS), (1.0, 1.0, 1.0))
+    if box is None:
+        return full
+    rim = np.zeros(ill.shape, np.uint8)
+    near = ndimage.binary_dilation(ill[box], iterations=RIM_VOXELS)
+    rim[box] = near & _is_mixed(tissues[box]) & ~np.isin(lesions[box], _KEPT)
+    judge = _Judge.of(tissues, box, working.grid, study)
+    last, rows, columns = None, np.zeros(0, np.int64), np.zeros(0, np.int64)
+    for k, plane in enumerate(planes_of_study(rim, working.grid, study.grid)):
+        if plane is not last:  # neighbouring slices share their planes
+            last, (rows, columns) = plane, np.nonzero(plane)
+        if rows.size:
+            full[k, rows, columns] = _LESION_OF[judge.tissues(study, k, rows, columns)]
+    return full
+
+
+def _tissues(anatomy: LabelMap, lesions: LabelMap) -> LabelMap:
+    """Number of the tissue of each working voxel; the lesions come last, in the order of ``BORDERED``."""
+    of_anatomy, of_lesion = np.zeros(256, np.uint8), np.zeros(256, np.uint8)
+    for number, members in enumerate(TISSUES, start=1):
+        of_anatomy[list(members)] = number
+    of_lesion[_LESION_OF[FIRST_LESION:]] = np.arange(FIRST_LESION, len(_LESION_OF))
+    ill = of_lesion[lesions]
+    return np.asarray(np.where(ill > 0, ill, of_anatomy[anatomy]))
+
+
+def _is_mixed(tissues: LabelMap) -> Mask3D:
+    """Voxels with another tissue within ``RIM_VOXELS``."""
+    size = 2 * RIM_VOXELS + 1
+    return np.asarray(ndimage.maximum_filter(tissues, size) != ndimage.minimum_filter(tissues, size))
+
+
+@dataclass(frozen=True, eq=False)
+class _Judge:
+    """What speaks for each tissue: its share around a place in a box of the working grid, and its CT numbers."""
+
+    shares: Float32[np.ndarray, "z y x tissue"]
+    usual: Float32[np.ndarray, "step tissue"]
+    first: Int64[np.ndarray, "3"]
+    working: Grid
+
+    @staticmethod
+    def of(tissues: LabelMap, box: tuple[slice, ...], working: Grid, study: Volume) -> "_Judge":
+        """Look at the tissues in a box."""
+        here = tissues[box]
+        near = ndimage.binary_dilation(here >= FIRST_LESION, iterations=NEAR_VOXELS)
+        shares = np.zeros((*here.shape, len(_LESION_OF)), np.float32)
+        usual = np.zeros((len(STEPS_HU) + 1, len(_LESION_OF)), np.float32)
+        first = np.array([part.start for part in box])
+        for number in np.unique(here[near]):
+            mask = here == number
+            shares[..., number] = ndimage.gaussian_filter(mask.astype(np.float32), BLUR_VOXELS)
+            inside = ndimage.binary_erosion(mask) & near
+            places = np.argwhere(inside if inside.sum() >= LEAST_SURE else mask & near) + first
+            counts = np.bincount(np.digitize(_hu_at(places, working, study), STEPS_HU), minlength=len(usual))
+            usual[:, number] = counts / max(1, counts.sum()) + ODD_SHARE / len(usual)
+        return _Judge(shares, usual, first, working)
+
+    def tissues(
+        self, study: Volume, k: int, rows: Int64[np.ndarray, "n"], columns: Int64[np.ndarray, "n"]
+    ) -> Int64[np.ndarray, "n"]:
+        """The likeliest tissue of some voxels of slice ``k``."""
+        grid, to_index = study.grid, index_axes(self.working)
+        start = to_index @ (grid.slice_origins_mm[k] - self.working.slice_origins_mm[0]) - self.first
+        steps = to_index @ np.stack([grid.column_direction, grid.row_direction], axis=1) * grid.pixel_spacing_mm
+        place = start + rows[:, None] * steps[:, 0] + columns[:, None] * steps[:, 1]
+        likely = _interpolate(self.shares, place) * self.usual[np.digitize(study.hu[k, rows, columns], STEPS_HU)]
+        return np.asarray(likely.argmax(axis=1))
+
+
+def _hu_at(places: Int64[np.ndarray, "n 3"], working: Grid, study: Volume) -> Num[np.ndarray, "n"]:
+    """CT numbers of the study's voxels in the middle of working voxels."""
+    grid = study.grid
+    offset = working.to_world_mm(places) - grid.slice_origins_mm[0]
+    k = np.clip(np.searchsorted(grid.slice_positions_mm, offset @ grid.normal + grid.slice_positions_mm[0]), 0, grid.shape[0] - 1)
+    in_plane = offset + grid.slice_origins_mm[0] - grid.slice_origins_mm[k]
+    row = np.rint(in_plane @ grid.column_direction / grid.pixel_spacing_mm[0]).astype(np.int64)
+    column = np.rint(in_plane @ grid.row_direction / grid.pixel_spacing_mm[1]).astype(np.int64)
+    return np.asarray(study.hu[k, np.clip(row, 0, grid.shape[1] - 1), np.clip(column, 0, grid.shape[2] - 1)])
+
+
+def _interpolate(
+    shares: Float32[np.ndarray, "z y x tissue"], place: Float64[np.ndarray, "n 3"]
+) -> Float32[np.ndarray, "n tissue"]:
+    """Shares between the voxels, by linear interpolation."""
+    last = np.array(shares.shape[:3]) - 1
+    low = np.clip(np.floor(place).astype(np.int64), 0, np.maximum(last - 1, 0))
+    part = np.clip(place - low, 0.0, 1.0).astype(np.float32)
+    flat = shares.reshape(-1, shares.shape[-1])
+    strides = np.array([shares.shape[1] * shares.shape[2], shares.shape[2], 1])
+    total = np.zeros((len(place), shares.shape[-1]), np.float32)
+    for corner in product((0, 1), repeat=3):
+        weight = np.prod(np.where(np.array(corner) == 1, part, 1 - part), axis=1)
+        total += weight[:, None] * flat[np.minimum(low + corner, last) @ strides]
+    return total
