@@ -80,6 +80,30 @@ def sharpen(anatomy: LabelMap, lesions: LabelMap, working: Volume, study: Volume
     return full
 
 
+def keep_airless(full: FullMap, lesions: FullMap, anatomy: LabelMap, working: Grid, study: Grid) -> None:
+    """Give opacities beyond the painted lung to the nearest lobe, in place: airless lung is lung.
+
+    Args:
+        full: labels of ``lobes.ANATOMY`` on the study's grid.
+        lesions: labels of ``lobes.LESIONS`` on the same grid.
+        anatomy: what ``full`` was painted from.
+        working: the grid of ``anatomy``.
+        study: the grid of the others.
+    """
+    opacity = _LABEL["lung_opacity"]
+    box = bounding_box(np.isin(anatomy, LOBES), float(RIM_VOXELS + 1), (1.0, 1.0, 1.0))
+    if box is None or not (lesions == opacity).any():
+        return
+    lobes = np.zeros_like(anatomy)
+    is_lobe = np.isin(anatomy[box], LOBES)
+    nearest = ndimage.distance_transform_edt(~is_lobe, return_distances=False, return_indices=True)
+    lobes[box] = anatomy[box][tuple(nearest)]
+    for k, plane in enumerate(planes_of_study(lobes, working, study)):
+        ill = lesions[k] == opacity
+        if ill.any():
+            np.copyto(full[k], plane, where=ill & (plane > 0))
+
+
 def _tissues(anatomy: LabelMap, lesions: LabelMap) -> LabelMap:
     """Number of the tissue of each working voxel; the lesions come last, in the order of ``BORDERED``."""
     of_anatomy, of_lesion = np.zeros(256, np.uint8), np.zeros(256, np.uint8)

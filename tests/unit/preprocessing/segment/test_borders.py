@@ -6,7 +6,7 @@ import pytest
 from evaluation.metrics.overlap import dice as overlap
 from medomni.types.volume import Grid, Volume
 from preprocessing.resample import to_working
-from preprocessing.segment.borders import sharpen
+from preprocessing.segment.borders import keep_airless, sharpen
 from preprocessing.segment.classes import LABELS
 from preprocessing.segment.lobes import BODY, LESIONS
 from preprocessing.segment.paint import on_study
@@ -84,6 +84,23 @@ def test_study_seen_from_the_side_gets_the_same_borders():
     volume, working, ball, seen = scene(8, 60, grid=_sagittal())
     lesions = np.where(seen, EFFUSION, 0).astype(np.uint8)
     assert overlap(sharpen(np.full(working.hu.shape, BODY, np.uint8), lesions, working, volume) > 0, ball) > 0.96
+
+
+def test_airless_lung_beyond_the_painted_lung_joins_its_lobe():
+    _, working, ball, _ = scene(40, -850)
+    anatomy = np.where(np.indices(working.hu.shape)[2] < 10, LOBE, BODY).astype(np.uint8)
+    full = np.full(FINE.shape, BODY, np.uint8)
+    keep_airless(full, np.where(ball, OPACITY, 0).astype(np.uint8), anatomy, working.grid, FINE)
+    near = ball & (np.indices(FINE.shape)[2] < 34)
+    assert near.any() and (full[near] == LOBE).all()
+    assert (full[~ball] == BODY).all()
+
+
+def test_without_a_lobe_no_lung_is_made_of_an_opacity():
+    _, working, ball, _ = scene(40, -850)
+    full = np.full(FINE.shape, BODY, np.uint8)
+    keep_airless(full, np.where(ball, OPACITY, 0).astype(np.uint8), np.full(working.hu.shape, BODY, np.uint8), working.grid, FINE)
+    assert (full == BODY).all()
 
 
 def _sagittal():
