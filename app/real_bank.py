@@ -2,6 +2,7 @@
 
     series, visit -> lungs -> insert -> segmenter -> Scan -> bank file whose ``info["unknown"]`` names what nobody has judged
 
+Every second visit is drawn as if no contrast had been given: hila look otherwise then, and few series are at hand.
 What is inserted is true where it lies. Of what a series had before, a label counts as absent only where a person has looked;
 metal is medical material. Visits that are there already are left alone.
 """
@@ -19,10 +20,13 @@ from scipy.ndimage import find_objects
 if TYPE_CHECKING:
     from medomni.phantom.disease.lesion import Lesion
     from medomni.pipeline import Progress
+    from medomni.types.segmentation import Segmentation
     from medomni.types.volume import Mask, Volume
 
 LEAST_LUNG_ML = 150.0
 """A lung of which less is in view takes no disease."""
+BLOOD_HU, LEFT_OF_CONTRAST = 45.0, 0.04
+"""Blood without contrast (Kalender, Computed Tomography, 3rd ed.), and what is left of that of a scan with it: its noise."""
 SEED = 93
 
 
@@ -64,13 +68,13 @@ def write_one(visit: Visit) -> None:
     from preprocessing.measure.regions import box_mm
     from preprocessing.scan import to_scan
 
-    volume, lungs = _opened(visit.archive)
+    volume, lungs = _opened(visit.archive, is_plain=visit.number % 2 == 1)
     metal = volume.hu >= METAL_HU
     try:
         volume, lesions = with_disease(volume, lungs, visit.number)
     except ValueError:
         return
-    scan = to_scan(volume, bank.own_segmenter().segment(volume, lambda _: None))
+    scan = to_scan(volume, _segmented(volume))
     found = [(lesion.kind, lesion.box_mm, lesion.mask) for lesion in lesions]
     if metal.any():
         found.append(("medical_material", box_mm(find_objects(metal.astype(np.uint8))[0], volume.grid), metal))
@@ -81,20 +85,46 @@ def write_one(visit: Visit) -> None:
 
 
 @cache
-def _opened(archive: Path) -> "tuple[Volume, dict[str, Mask]]":
-    """A series and its lungs, once for all its visits in a process."""
+def _opened(archive: Path, *, is_plain: bool) -> "tuple[Volume, dict[str, Mask]]":
+    """A series, with or without its contrast, and its lungs, once for all its visits in a process."""
     from preprocessing.assemble import read_packed, read_volume
 
+    if is_plain:
+        volume, lungs = _opened(archive, is_plain=False)
+        return without_contrast(volume), lungs
     volume = read_packed(archive) if archive.suffix == ".xz" else read_volume(archive)
     return volume, lungs_of(volume)
 
 
+def without_contrast(volume: "Volume") -> "Volume":
+    """The series with blood between and in the lungs as dense as it is without contrast; the spine stays as it is.
+
+    Whatever lies between the outermost air of the lungs in its row and is denser than blood is taken for blood.
+    """
+    from medomni.anatomy import LOBES
+    from medomni.types.volume import Volume
+    from preprocessing.morphology import largest_part
+
+    found = _segmented(volume)
+    lungs = found.mask(*(name for lobes in LOBES.values() for name in lobes))
+    within = np.maximum.accumulate(lungs, axis=2) & np.maximum.accumulate(lungs[:, :, ::-1], axis=2)[:, :, ::-1]
+    bright = within & (volume.hu > BLOOD_HU) & ~largest_part(found.mask("vertebrae"))
+    hu = volume.hu.copy()
+    hu[bright] = np.rint(BLOOD_HU + LEFT_OF_CONTRAST * (hu[bright] - BLOOD_HU)).astype(hu.dtype)
+    return Volume(hu, volume.grid)
+
+
+def _segmented(volume: "Volume") -> "Segmentation":
+    from app import bank
+
+    return bank.own_segmenter().segment(volume, lambda _: None)
+
+
 def lungs_of(volume: "Volume") -> "dict[str, Mask]":
     """The lobes of the lungs that are large enough to take a disease."""
-    from app import bank
     from medomni.anatomy import LOBES
 
-    found = bank.own_segmenter().segment(volume, lambda _: None)
+    found = _segmented(volume)
     lungs: dict[str, Mask] = {}
     for lobes in LOBES.values():
         side = {name: found.mask(name) for name in lobes if found.has(name)}

@@ -5,12 +5,15 @@ import tarfile
 import nibabel
 import numpy as np
 import pytest
+from scipy.ndimage import binary_erosion
 
 from adapters.samples import cut_out, load_sample
 from app import real_bank
+from medomni.anatomy import LOBES
 from medomni.model.config import LABELS
 from medomni.phantom import make_case
 from medomni.phantom.write import write_dicom
+from medomni.types.volume import Volume
 
 UNKNOWN = ("emphysema", "lung_nodule")
 
@@ -72,3 +75,22 @@ def test_series_may_be_a_nifti_file(tmp_path):
     real_bank.write([visit], 1, lambda _: None)
     sample = load_sample(visit.file)
     assert visit.file.name.startswith("one-ct-") and sample.codes.any() and sample.structures.any()
+
+
+def test_blood_without_contrast_is_as_dense_as_tissue_and_the_spine_stays():
+    case = make_case(7, (), shape=(96, 128, 128), spacing_mm=(3.0, 2.8, 2.8))
+    hu = case.volume.hu.copy()
+    aorta = binary_erosion(case.truth.mask("aorta"))
+    hu[case.truth.mask("aorta", "heart", "pulmonary_artery")] = 350
+    plain = real_bank.without_contrast(Volume(hu, case.volume.grid)).hu
+    beside = aorta & _between_lungs(case)
+    assert beside.any() and np.median(plain[beside]) < 65
+    spine = binary_erosion(case.truth.mask("vertebrae"))
+    assert np.mean(plain[spine] == hu[spine]) > 0.8
+    assert (plain[hu < 40] == hu[hu < 40]).all()
+
+
+def _between_lungs(case):
+    lungs = case.truth.mask(*(name for lobes in LOBES.values() for name in lobes))
+    from_left = np.maximum.accumulate(lungs, axis=2)
+    return from_left & np.maximum.accumulate(lungs[:, :, ::-1], axis=2)[:, :, ::-1]
