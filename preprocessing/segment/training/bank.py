@@ -34,6 +34,8 @@ SHAPE = (124, 118, 140)
 """Voxels of a training phantom: 372 x 354 x 420 mm."""
 RARE = {"lymphadenopathy": 0.4, "hiatal_hernia": 0.25}
 """Share of the phantoms that show what the cohort shows seldom."""
+VESSELS = {"_vein": t.VEIN, "vena_cava": t.VEIN, "brachiocephalic": t.ARTERY, "carotid": t.ARTERY, "subclavian": t.ARTERY}
+"""Tissue of the vessels that are no class, by a word in their name; the first word counts."""
 LEAST_LUNG_MM3 = 50_000.0
 """A lobe with less than 50 mL in view takes no lesion."""
 
@@ -69,8 +71,12 @@ def _placed(kind: str, rng: np.random.Generator) -> Placed:
 
 
 def _tissues(body: Body, drawn: tuple[Lesion, ...]) -> np.ndarray:
-    """Structures and lesions by their label; everything else in the body by its CT number."""
+    """Structures and lesions by their label, other vessels as such; everything else in the body by its CT number."""
     found = structure_labels(body)
+    for name, mask in body.parts.items():
+        kind = next((tissue for word, tissue in VESSELS.items() if word in name), None)
+        if kind is not None:
+            np.copyto(found, np.uint8(kind), where=mask & (found == 0))
     other = np.select([body.hu < -300, body.hu < -40, body.hu > 150], [t.GAS, t.FAT, t.BONE], t.MUSCLE).astype(np.uint8)
     tissues = np.where(found > 0, found, np.where(body.parts["body"], other, 0)).astype(np.uint8)
     _paint_lesions(tissues, drawn)

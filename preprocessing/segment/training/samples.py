@@ -28,6 +28,10 @@ LEAST_SHIFT_HU = 7.0
 """And at least: phantoms of one tissue are more alike than people are."""
 MEAL_SHARE = 0.3
 """Share of the scans whose stomach is filled with food."""
+STRONG_SHARE = 0.4
+"""Share of the scans with contrast whose blood is far brighter, as in CT of the arteries."""
+BLOOD_HU = 45.0
+"""Blood without contrast (Kalender, Computed Tomography, 3rd ed.)."""
 DISSECTED_SHARE = 0.15
 """Share of the patches whose aorta is dissected: a flap, and less contrast on one side of it."""
 BOX_SHARE = 0.12
@@ -206,14 +210,26 @@ def _repaint(hu: Field, tissues: Map, rng: np.random.Generator, *, is_real: bool
         shift[tissue] = rng.normal(0, np.clip(0.25 * (density.high - density.low), LEAST_SHIFT_HU, MOST_SHIFT_HU))
     for name in _ENHANCING:
         shift[LABELS[name]] += t.DENSITIES[LABELS[name]].contrast * phase * rng.uniform(0.2, 0.8)
+    shift[t.VEIN], shift[t.ARTERY] = shift[LABELS["aorta"]] * rng.uniform(0, 1.5), shift[LABELS["aorta"]]
     shift[list(LUNGS)] = rng.normal(0, 35)
     moved = ndimage.gaussian_filter(shift[tissues], 0.5 if is_real else 0.4)
     changed = hu + moved * (hu > -1010)
+    if rng.random() < STRONG_SHARE:
+        _brighten(changed, tissues, rng)
     if rng.random() < MEAL_SHARE:
         _feed(changed, tissues, rng)
     if rng.random() < 0.3:
         changed += 8 * _noise(tissues.shape, rng.uniform(3, 12), rng) * (hu > -200)
     return np.asarray(changed, np.float32)
+
+
+def _brighten(hu: Field, tissues: Map, rng: np.random.Generator) -> None:
+    """More contrast in the blood, in proportion to what is there: chambers stay brighter than the muscle around them."""
+    gain = np.zeros(256, np.float32)
+    strength = rng.uniform(0.3, 1.6)
+    for tissue in (*(LABELS[name] for name in ("heart", "aorta", "pulmonary_artery")), t.VEIN, t.ARTERY):
+        gain[tissue] = strength * rng.uniform(0.8, 1.2)
+    hu += gain[tissues] * np.clip(hu - BLOOD_HU, 0, 350)
 
 
 def _feed(hu: Field, tissues: Map, rng: np.random.Generator) -> None:

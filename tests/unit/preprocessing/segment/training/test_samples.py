@@ -5,7 +5,7 @@ import pytest
 
 from preprocessing.segment.classes import CHANNELS, LABELS
 from preprocessing.segment.training import tissues as t
-from preprocessing.segment.training.samples import Case, _dissect, draw_patch, load_case, save_case, to_input
+from preprocessing.segment.training.samples import Case, _brighten, _dissect, draw_patch, load_case, save_case, to_input
 
 SHAPE = (16, 32, 32)
 
@@ -81,3 +81,15 @@ def test_dissected_aorta_has_a_side_of_less_contrast_and_is_still_aorta() -> Non
     assert (hu[~aorta] == -100).all()
     assert 0.15 < (hu[aorta] < 395).mean() < 0.9
     assert (hu[aorta] == 400).mean() > 0.1
+
+
+def test_more_contrast_keeps_chambers_brighter_than_muscle_and_leaves_other_tissue_alone() -> None:
+    tissues = np.full((4, 4, 6), LABELS["heart"], np.uint8)
+    tissues[:, :, 4:] = LABELS["liver"]
+    hu = np.full(tissues.shape, 100, np.float32)
+    hu[:, :, :2] = 220
+    before = hu.copy()
+    _brighten(hu, tissues, np.random.default_rng(1))
+    chamber, muscle = (hu - before)[0, 0, 0], (hu - before)[0, 0, 2]
+    assert chamber > 2 * muscle > 0
+    np.testing.assert_array_equal(hu[:, :, 4:], before[:, :, 4:])
