@@ -83,6 +83,13 @@ def test_fat_round_the_heart_is_no_pericardial_fluid():
     assert finding.presence is Presence.ABSENT
 
 
+@pytest.mark.parametrize("hu", [30, 55])
+def test_what_is_nearly_as_dense_as_the_heart_is_neither_called_fluid_nor_excluded(hu):
+    rim = _box((-50, 58), (20, 32), (-1, 110))
+    (finding,) = heart.pericardial_effusion(_case(parts=((rim, hu),), lesions={"pericardial_effusion": rim}))
+    assert (finding.presence, finding.reason) == (Presence.NOT_EVALUATED, "not_excluded")
+
+
 def test_pericardial_fluid_needs_a_segmenter_that_looks_for_it():
     (finding,) = heart.pericardial_effusion(_case())
     assert (finding.presence, finding.reason) == (Presence.NOT_EVALUATED, "no_detector")
