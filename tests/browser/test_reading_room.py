@@ -431,7 +431,7 @@ def test_dictated_command_is_shown_first_and_applied_on_a_click(page, served, re
     study_id, report_id = report
     open_report(page, served, study_id)
     before = page.inner_text(".mo-section.impression")
-    page.fill("#mo-dictation", "Add a nodule of eight millimetres in the left upper lobe, add to the impression: follow-up CT.")
+    page.fill("#mo-dictation", "Add a nodule of eight millimetres in the right middle lobe, add to the impression: follow-up CT.")
     page.get_by_role("button", name="Preview the change").click()
     page.wait_for_selector(".mo-understood input")
     assert "lung_nodule" not in [one.label for one in stored(served, report_id).findings if one.id.startswith("dictated")]
@@ -439,7 +439,7 @@ def test_dictated_command_is_shown_first_and_applied_on_a_click(page, served, re
     saved(page)
     now = stored(served, report_id)
     [nodule] = [one for one in now.findings if one.id.startswith("dictated")]
-    assert (nodule.label, nodule.laterality.value) == ("lung_nodule", "left")
+    assert (nodule.label, nodule.laterality.value) == ("lung_nodule", "right")
     said = " ".join(one.text for one in now.sections[SectionName.IMPRESSION].sentences)
     assert "8 mm" in said
     assert "ollow-up CT" in said
