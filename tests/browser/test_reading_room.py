@@ -431,7 +431,7 @@ def test_dictated_command_is_shown_first_and_applied_on_a_click(page, served, re
     study_id, report_id = report
     open_report(page, served, study_id)
     before = page.inner_text(".mo-section.impression")
-    page.fill("#mo-dictation", "Add a nodule of eight millimetres in the right middle lobe, add to the impression: follow-up CT.")
+    page.fill("#mo-dictation", "Add a nodule of eighteen millimetres in the right middle lobe, add to the impression: follow-up CT.")
     page.get_by_role("button", name="Preview the change").click()
     page.wait_for_selector(".mo-understood input")
     assert "lung_nodule" not in [one.label for one in stored(served, report_id).findings if one.id.startswith("dictated")]
@@ -441,7 +441,7 @@ def test_dictated_command_is_shown_first_and_applied_on_a_click(page, served, re
     [nodule] = [one for one in now.findings if one.id.startswith("dictated")]
     assert (nodule.label, nodule.laterality.value) == ("lung_nodule", "right")
     said = " ".join(one.text for one in now.sections[SectionName.IMPRESSION].sentences)
-    assert "8 mm" in said
+    assert "18 mm" in said
     assert "ollow-up CT" in said
     page.get_by_role("button", name="Undo").click()
     page.wait_for_function("before => document.querySelector('.mo-section.impression').innerText === before", arg=before)
