@@ -431,7 +431,9 @@ def test_dictated_command_is_shown_first_and_applied_on_a_click(page, served, re
     study_id, report_id = report
     open_report(page, served, study_id)
     before = page.inner_text(".mo-section.impression")
-    page.fill("#mo-dictation", "Add a nodule of eighteen millimetres in the right middle lobe, add to the impression: follow-up CT.")
+    page.fill(
+        "#mo-dictation", "Add a nodule of eighteen millimetres in the right middle lobe, add to the impression: follow-up CT."
+    )
     page.get_by_role("button", name="Preview the change").click()
     page.wait_for_selector(".mo-understood input")
     assert "lung_nodule" not in [one.label for one in stored(served, report_id).findings if one.id.startswith("dictated")]
