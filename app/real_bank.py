@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 LEAST_LUNG_ML = 150.0
 """A lung of which less is in view takes no disease."""
-BLOOD_HU, LEFT_OF_CONTRAST = 45.0, 0.04
-"""Blood without contrast (Kalender, Computed Tomography, 3rd ed.), and what is left of that of a scan with it: its noise."""
+LEFT_OF_CONTRAST = 0.04
+"""What is left of the contrast of a scan with it: its noise."""
 SEED = 93
 
 
@@ -87,16 +87,19 @@ def write_one(visit: Visit) -> None:
 @cache
 def _opened(archive: Path, *, is_plain: bool) -> "tuple[Volume, dict[str, Mask]]":
     """A series, with or without its contrast, and its lungs, once for all its visits in a process."""
+    volume, found = _read(archive)
+    return without_contrast(volume, found) if is_plain else volume, lungs_of(volume, found)
+
+
+@cache
+def _read(archive: Path) -> "tuple[Volume, Segmentation]":
     from preprocessing.assemble import read_packed, read_volume
 
-    if is_plain:
-        volume, lungs = _opened(archive, is_plain=False)
-        return without_contrast(volume), lungs
     volume = read_packed(archive) if archive.suffix == ".xz" else read_volume(archive)
-    return volume, lungs_of(volume)
+    return volume, _segmented(volume)
 
 
-def without_contrast(volume: "Volume") -> "Volume":
+def without_contrast(volume: "Volume", found: "Segmentation") -> "Volume":
     """The series with blood between and in the lungs as dense as it is without contrast; the spine stays as it is.
 
     Whatever lies between the outermost air of the lungs in its row and is denser than blood is taken for blood.
@@ -104,8 +107,8 @@ def without_contrast(volume: "Volume") -> "Volume":
     from medomni.anatomy import LOBES
     from medomni.types.volume import Volume
     from preprocessing.morphology import largest_part
+    from preprocessing.segment.training.samples import BLOOD_HU
 
-    found = _segmented(volume)
     lungs = found.mask(*(name for lobes in LOBES.values() for name in lobes))
     within = np.maximum.accumulate(lungs, axis=2) & np.maximum.accumulate(lungs[:, :, ::-1], axis=2)[:, :, ::-1]
     bright = within & (volume.hu > BLOOD_HU) & ~largest_part(found.mask("vertebrae"))
@@ -120,11 +123,10 @@ def _segmented(volume: "Volume") -> "Segmentation":
     return bank.own_segmenter().segment(volume, lambda _: None)
 
 
-def lungs_of(volume: "Volume") -> "dict[str, Mask]":
+def lungs_of(volume: "Volume", found: "Segmentation") -> "dict[str, Mask]":
     """The lobes of the lungs that are large enough to take a disease."""
     from medomni.anatomy import LOBES
 
-    found = _segmented(volume)
     lungs: dict[str, Mask] = {}
     for lobes in LOBES.values():
         side = {name: found.mask(name) for name in lobes if found.has(name)}

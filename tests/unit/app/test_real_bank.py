@@ -8,7 +8,7 @@ import pytest
 from scipy.ndimage import binary_erosion
 
 from adapters.samples import cut_out, load_sample
-from app import real_bank
+from app import bank, real_bank
 from medomni.anatomy import LOBES
 from medomni.model.config import LABELS
 from medomni.phantom import make_case
@@ -82,7 +82,8 @@ def test_blood_without_contrast_is_as_dense_as_tissue_and_the_spine_stays():
     hu = case.volume.hu.copy()
     aorta = binary_erosion(case.truth.mask("aorta"))
     hu[case.truth.mask("aorta", "heart", "pulmonary_artery")] = 350
-    plain = real_bank.without_contrast(Volume(hu, case.volume.grid)).hu
+    bright = Volume(hu, case.volume.grid)
+    plain = real_bank.without_contrast(bright, bank.own_segmenter().segment(bright, lambda _: None)).hu
     beside = aorta & _between_lungs(case)
     assert beside.any() and np.median(plain[beside]) < 65
     spine = binary_erosion(case.truth.mask("vertebrae"))
