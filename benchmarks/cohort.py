@@ -6,7 +6,8 @@ Each phantom (chest, the cohort's own diseases, a scanner drawn by its seed) is 
 be. Dice is per case: of organs with at least 20 mL in view, of lesions of at least 10 mL. A label counts as called when the
 draft claims it, from *possible* on; not evaluated counts as not called. A lung with consolidation holds an opacity, as the draft
 says it. Diameters are those of nodules found within 15 mm of a placed one. With ``--segmenter truth`` the detectors read the true
-masks, which tells their errors from the network's. ``--cases FILE`` keeps what was seen of each phantom, one JSON object a line.
+masks, which tells their errors from the network's. The lobes of an opacity that is there and called are those named against
+those that hold 1 mL of it. ``--cases FILE`` keeps what was seen of each phantom, one JSON object a line.
 Seeds from 1,000,000 on belong to the training.
 """
 
@@ -39,6 +40,7 @@ LESIONS = ("pleural_effusion", "lung_opacity")
 ORGAN_BAR, LESION_BAR, DIAMETER_BAR_MM, F1_BAR = 0.90, 0.80, 1.5, 0.90
 LEAST_ORGAN_ML, LEAST_LESION_ML = 20.0, 10.0
 MATCH_MM = 15.0
+LEAST_IN_LOBE_ML = 1.0
 TRUTH = "truth"
 """Name of the segmenter that makes no mistake."""
 
@@ -65,7 +67,7 @@ def main() -> int:
                     lines.write(json.dumps(case) + "\n")
             sys.stderr.write(f"\r{number} of {len(tasks)} phantoms")
     sys.stderr.write("\n")
-    rows = [*dice_rows(cases), *diameter_rows(cases), *label_rows(cases)]
+    rows = [*dice_rows(cases), *diameter_rows(cases), *lobe_rows(cases), *label_rows(cases)]
     for one in rows:
         print(json.dumps(one) if given.json else as_line(one))
     return 0 if all_hold(rows) else 1
@@ -116,7 +118,20 @@ def score_case(task: tuple[int, str]) -> dict:
         "probability": {finding.label: finding.probability for finding in findings if finding.probability is not None},
         "diameters": list(diameter_errors(case, findings)),
         "placed_nodules": len(case.nodules),
+        "lobes": lobes_of(case, findings),
     }
+
+
+def lobes_of(case, findings):  # noqa: ANN001, ANN201
+    """The lobes that hold opacity and those that are named; nothing where none is there or none is called."""
+    masks = [d.mask for d in case.drawn if d.kind in ("lung_opacity", "consolidation")]
+    named = next((f.anatomy for f in findings if f.label == "lung_opacity" and f.evidence), ())
+    if not masks or not named:
+        return []
+    opacity, voxel_ml = np.logical_or.reduce(masks), float(case.volume.grid.voxel_volumes_ml[0])
+    lobes = [name for side in LOBES.values() for name in side]
+    true = [name for name in lobes if (opacity & case.truth.mask(name)).sum() * voxel_ml >= LEAST_IN_LOBE_ML]
+    return [true, [name for name in lobes if name in named]]
 
 
 def diameter_errors(case, findings):  # noqa: ANN001, ANN201
@@ -164,6 +179,13 @@ def diameter_rows(cases: list[dict]) -> list[dict]:
         row(f"share of placed nodules that were found and measured (n = {placed})", len(errors) / placed),
         at_most(f"median error of the mean diameter, mm (n = {len(errors)})", median, DIAMETER_BAR_MM),
     ]
+
+
+def lobe_rows(cases: list[dict]) -> list[dict]:
+    """F1 of the lobes that opacities are said to lie in."""
+    pairs = [(set(true), set(named)) for true, named in filter(None, (case["lobes"] for case in cases))]
+    right, told = sum(len(true & named) for true, named in pairs), sum(len(true) + len(named) for true, named in pairs)
+    return [row(f"F1 of the lobes named for an opacity (n = {len(pairs)})", 2 * right / told)] if told else []
 
 
 def label_rows(cases: list[dict]) -> list[dict]:

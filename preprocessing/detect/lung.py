@@ -22,7 +22,7 @@ CLEAR_BELOW_ML = 1.0
 """More than this, too little to be called an opacity, keeps the lungs from being called clear."""
 SPLIT_ML = 2.0
 """Consolidation of this volume parts an opacity into consolidation and ground glass; less is its vessels."""
-LOBE_ML, LOBE_SHARE = 1.0, 0.03
+LOBE_ML, LOBE_SHARE = 1.0, 0.01
 """Least volume, and least share of the opacity of its lung, in a lobe that is named: less is the blurred fissure."""
 CUT_SHARE = 0.25
 """A lung whose first and last slice hold no more than this share of its largest slice loses at most its tip."""
