@@ -1,40 +1,43 @@
-"""Working lesions -> lesions on the study's grid, whose borders each voxel's own CT number decides.
+"""Working labels -> lesions, heart and great vessels on the study's grid, whose borders each voxel's own CT number decides.
 
 A working voxel at the rim of a lesion is part lesion, part muscle, fat or lung. Around the rim every voxel of the study weighs
 two things: how much of each tissue the network sees around it, and how usual its CT number is inside that tissue in this very
 patient. Where noise or equal density makes the numbers useless, they say nothing and the network decides alone.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
-from jaxtyping import Float32, Float64, Int64, Num
+from jaxtyping import Float32, Float64, Int64, Num, UInt8
 from scipy import ndimage
 
 from medomni.types.volume import Grid, Volume
 from preprocessing.morphology import Mask3D, bounding_box
 from preprocessing.resample import index_axes, planes_of_study
 from preprocessing.segment.classes import LABELS
-from preprocessing.segment.lobes import LESIONS
+from preprocessing.segment.lobes import BODY, LESIONS
 from preprocessing.segment.paint import FullMap, on_study
 from preprocessing.segment.plausible import LOBES, LabelMap
 
 BORDERED = ("pleural_effusion", "pericardial_effusion", "lung_opacity")
 """Lesions whose borders are decided here; nodules and nodes have rules of their own."""
+HEART = ("heart", "aorta", "pulmonary_artery")
+"""The same of the anatomy."""
 TISSUES = (
     (*LOBES, LABELS["airway"]),
     (LABELS["vertebrae"], LABELS["ribs"]),
-    (LABELS["heart"], LABELS["aorta"], LABELS["pulmonary_artery"]),
+    tuple(LABELS[name] for name in HEART),
     tuple(LABELS[name] for name in ("liver", "spleen", "stomach", "kidney_right", "kidney_left")),
 )
 """Anatomy that is one tissue as far as its density goes; 0 is all else, fat and muscle."""
-FIRST_LESION = len(TISSUES) + 1
-"""Number of the first lesion, after the tissues and all else."""
+FIRST = len(TISSUES) + 1
+"""Number of the first tissue whose borders are decided, after the others and all else."""
 RIM_VOXELS = 2
-"""How far from its border on the working grid a lesion may end (6 mm)."""
+"""How far from its border on the working grid what is sharpened may end (6 mm)."""
 NEAR_VOXELS = 5
-"""How far around a lesion the tissues are looked at that it may be taken for."""
+"""How far around it the tissues are looked at that it may be taken for."""
 BLUR_VOXELS = 0.8
 """Deviation of the blur that makes shares of labels."""
 LEAST_SURE = 60
@@ -42,13 +45,16 @@ LEAST_SURE = 60
 ODD_SHARE = 0.02
 """Share of a tissue's voxels that may have any CT number."""
 STEPS_HU = np.array(
-    (-700, -500, -300, -150, -100, -70, -40, -20, -10, 0, 8, 16, 24, 32, 40, 48, 56, 64, 75, 90, 120, 160, 250), np.float32
+    (-700, -500, -300, -150, -100, -70, -40, -20, -10, 0, 8, 16, 24, 32, 40, 48, 56, 64, 75, 90, 120, 160, 250, 350, 450, 600),
+    np.float32,
 )
-"""Between these CT numbers are told apart: finely where fluid, airless lung and muscle lie."""
+"""Between these CT numbers are told apart: finely where fluid, airless lung and muscle lie, coarsely in contrast medium."""
 
 _LABEL = {name: label for label, name in LESIONS.items()}
-_LESION_OF = np.array([0] * FIRST_LESION + [_LABEL[name] for name in BORDERED], np.uint8)
+_LESION_OF = np.array([0] * FIRST + [_LABEL[name] for name in BORDERED], np.uint8)
 """Label in ``LESIONS`` of each tissue, 0 for what is healthy."""
+_HEART_OF = np.array([0] * FIRST + [LABELS[name] for name in HEART], np.uint8)
+"""Label of each tissue where heart and great vessels are looked at one by one, 0 for what is none of them."""
 _KEPT = tuple(label for name, label in _LABEL.items() if name not in BORDERED)
 
 
@@ -62,22 +68,26 @@ def sharpen(anatomy: LabelMap, lesions: LabelMap, working: Volume, study: Volume
         study: the volume as it was scanned.
     """
     full = on_study(lesions, working.grid, study.grid)
-    tissues = _tissues(anatomy, lesions)
-    ill = tissues >= FIRST_LESION
-    box = bounding_box(ill, float(NEAR_VOXELS), (1.0, 1.0, 1.0))
-    if box is None:
-        return full
-    rim = np.zeros(ill.shape, np.uint8)
-    near = ndimage.binary_dilation(ill[box], iterations=RIM_VOXELS)
-    rim[box] = near & _is_mixed(tissues[box]) & ~np.isin(lesions[box], _KEPT)
-    judge = _Judge.of(tissues, box, working.grid, study)
-    last, rows, columns = None, np.zeros(0, np.int64), np.zeros(0, np.int64)
-    for k, plane in enumerate(planes_of_study(rim, working.grid, study.grid)):
-        if plane is not last:  # neighbouring slices share their planes
-            last, (rows, columns) = plane, np.nonzero(plane)
-        if rows.size:
-            full[k, rows, columns] = _LESION_OF[judge.tissues(study, k, rows, columns)]
+    tissues = _tissues(anatomy, lesions, _LESION_OF[FIRST:])
+    for k, rows, columns, tissue in _decided(tissues, ~np.isin(lesions, _KEPT), working.grid, study):
+        full[k, rows, columns] = _LESION_OF[tissue]
     return full
+
+
+def sharpen_heart(full: FullMap, anatomy: LabelMap, working: Volume, study: Volume) -> None:
+    """Let heart, aorta and pulmonary artery end where the patient's own CT numbers change, in place.
+
+    Args:
+        full: labels of ``lobes.ANATOMY`` on the study's grid.
+        anatomy: what it was painted from.
+        working: the volume on the grid of ``anatomy``.
+        study: the volume as it was scanned.
+    """
+    tissues = _tissues(anatomy, anatomy, _HEART_OF[FIRST:])
+    for k, rows, columns, tissue in _decided(tissues, np.ones(anatomy.shape, bool), working.grid, study):
+        painted, decided = full[k, rows, columns], _HEART_OF[tissue]
+        other = np.where(np.isin(painted, _HEART_OF[FIRST:]), np.uint8(BODY), painted)
+        full[k, rows, columns] = np.where(decided > 0, decided, other)
 
 
 def keep_airless(full: FullMap, lesions: FullMap, anatomy: LabelMap, working: Grid, study: Grid) -> None:
@@ -104,14 +114,34 @@ def keep_airless(full: FullMap, lesions: FullMap, anatomy: LabelMap, working: Gr
             np.copyto(full[k], plane, where=ill & (plane > 0))
 
 
-def _tissues(anatomy: LabelMap, lesions: LabelMap) -> LabelMap:
-    """Number of the tissue of each working voxel; the lesions come last, in the order of ``BORDERED``."""
-    of_anatomy, of_lesion = np.zeros(256, np.uint8), np.zeros(256, np.uint8)
+def _decided(
+    tissues: LabelMap, free: Mask3D, working: Grid, study: Volume
+) -> Iterator[tuple[int, Int64[np.ndarray, "n"], Int64[np.ndarray, "n"], Int64[np.ndarray, "n"]]]:
+    """Slice, rows, columns and tissue of the study's voxels at the rim of the tissues from ``FIRST`` on, as far as it is free."""
+    sought = tissues >= FIRST
+    box = bounding_box(sought, float(NEAR_VOXELS), (1.0, 1.0, 1.0))
+    if box is None:
+        return
+    rim = np.zeros(sought.shape, np.uint8)
+    near = ndimage.binary_dilation(sought[box], iterations=RIM_VOXELS)
+    rim[box] = near & _is_mixed(tissues[box]) & free[box]
+    judge = _Judge.of(tissues, box, working, study)
+    last, rows, columns = None, np.zeros(0, np.int64), np.zeros(0, np.int64)
+    for k, plane in enumerate(planes_of_study(rim, working, study.grid)):
+        if plane is not last:  # neighbouring slices share their planes
+            last, (rows, columns) = plane, np.nonzero(plane)
+        if rows.size:
+            yield k, rows, columns, judge.tissues(study, k, rows, columns)
+
+
+def _tissues(anatomy: LabelMap, sought: LabelMap, labels: UInt8[np.ndarray, "k"]) -> LabelMap:
+    """Number of the tissue of each working voxel; what is sought comes last, in the order of its labels."""
+    of_anatomy, of_sought = np.zeros(256, np.uint8), np.zeros(256, np.uint8)
     for number, members in enumerate(TISSUES, start=1):
         of_anatomy[list(members)] = number
-    of_lesion[_LESION_OF[FIRST_LESION:]] = np.arange(FIRST_LESION, len(_LESION_OF))
-    ill = of_lesion[lesions]
-    return np.asarray(np.where(ill > 0, ill, of_anatomy[anatomy]))
+    of_sought[labels] = np.arange(FIRST, FIRST + len(labels))
+    numbers = of_sought[sought]
+    return np.asarray(np.where(numbers > 0, numbers, of_anatomy[anatomy]))
 
 
 def _is_mixed(tissues: LabelMap) -> Mask3D:
@@ -132,10 +162,10 @@ class _Judge:
     @staticmethod
     def of(tissues: LabelMap, box: tuple[slice, ...], working: Grid, study: Volume) -> "_Judge":
         """Look at the tissues in a box."""
-        here = tissues[box]
-        near = ndimage.binary_dilation(here >= FIRST_LESION, iterations=NEAR_VOXELS)
-        shares = np.zeros((*here.shape, len(_LESION_OF)), np.float32)
-        usual = np.zeros((len(STEPS_HU) + 1, len(_LESION_OF)), np.float32)
+        here, count = tissues[box], int(tissues.max()) + 1
+        near = ndimage.binary_dilation(here >= FIRST, iterations=NEAR_VOXELS)
+        shares = np.zeros((*here.shape, count), np.float32)
+        usual = np.zeros((len(STEPS_HU) + 1, count), np.float32)
         first = np.array([part.start for part in box])
         for number in np.unique(here[near]):
             mask = here == number

@@ -24,7 +24,7 @@ from preprocessing.measure.body_part import HEAD_BONE_SHARE, LUNG_MIN_ML, TRUNK_
 from preprocessing.morphology import Mask3D, bounding_box
 from preprocessing.resample import AIR_HU, to_working
 from preprocessing.rules import rules_digest
-from preprocessing.segment.borders import keep_airless, sharpen
+from preprocessing.segment.borders import keep_airless, sharpen, sharpen_heart
 from preprocessing.segment.bundle_image import orient, prepare, restore, working_spacing_mm
 from preprocessing.segment.classes import CLASSES, LABELS
 from preprocessing.segment.density import Density, by_density
@@ -105,6 +105,7 @@ class MedomniCt:
         if not volume.grid.is_side_known:
             anatomy, names = without_sides(anatomy)
         full = paint(anatomy, working, volume)
+        sharpen_heart(full, anatomy, working, volume)
         keep_airless(full, full_lesions, anatomy, working.grid, volume.grid)
         progress(1.0)
         return Segmentation(

@@ -6,10 +6,10 @@ import pytest
 from evaluation.metrics.overlap import dice as overlap
 from medomni.types.volume import Grid, Volume
 from preprocessing.resample import to_working
-from preprocessing.segment.borders import keep_airless, sharpen
+from preprocessing.segment.borders import keep_airless, sharpen, sharpen_heart
 from preprocessing.segment.classes import LABELS
 from preprocessing.segment.lobes import BODY, LESIONS
-from preprocessing.segment.paint import on_study
+from preprocessing.segment.paint import on_study, paint
 from tests import factories
 
 FINE = factories.grid((48, 60, 60), (1.0, 1.0, 1.0), (-30.0, -30.0, -24.0))
@@ -40,6 +40,31 @@ def test_lesion_ends_where_its_density_does(inside, outside, around):
     after = overlap(sharpen(anatomy, lesions, working, volume) > 0, ball)
     assert before < 0.93
     assert after > 0.96
+
+
+@pytest.mark.parametrize("name", ["heart", "aorta", "pulmonary_artery"])
+def test_blood_with_contrast_ends_where_its_density_does(name):
+    volume, working, ball, seen = scene(350, 40)
+    anatomy = np.where(seen, LABELS[name], BODY).astype(np.uint8)
+    full = paint(anatomy, working, volume)
+    before = overlap(full == LABELS[name], ball)
+    sharpen_heart(full, anatomy, working, volume)
+    assert before < 0.93
+    assert overlap(full == LABELS[name], ball) > 0.96
+    assert set(np.unique(full)) == {LABELS[name], BODY}
+
+
+def test_aorta_and_heart_are_parted_where_contrast_differs():
+    left = np.indices(FINE.shape)[2] < 29
+    volume = noisy(factories.volume(420, FINE, [(~left, 250)]), 8.0)
+    working = to_working(volume, (3.0, 3.0, 3.0))
+    anatomy = np.full(working.hu.shape, LABELS["heart"], np.uint8)
+    anatomy[:, :, : working.hu.shape[2] // 2 + 1] = LABELS["aorta"]
+    full = paint(anatomy, working, volume)
+    before = (full == LABELS["aorta"])[~left].mean()
+    sharpen_heart(full, anatomy, working, volume)
+    assert (full == LABELS["aorta"])[left].mean() > 0.98
+    assert (full == LABELS["aorta"])[~left].mean() < 0.6 * before
 
 
 def test_equal_density_leaves_the_border_to_the_network():
