@@ -20,3 +20,5 @@ HU_PER_UNIT = 200.0
 """CT numbers in one unit of the network's input: soft tissues 20 HU apart are then a tenth apart."""
 SOFT_HU = (-160.0, 240.0)
 """CT numbers that the network sees once more, stretched: fat, fluid, airless lung, muscle, blood with contrast."""
+BRIGHT_HU, BRIGHT_SHARE = 150.0, 0.3
+"""Above this CT number only a share of the rest counts: blood looks much the same however much contrast is in it."""

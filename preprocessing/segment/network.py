@@ -68,12 +68,20 @@ class BlockUNet(torch.nn.Module):
     """A U-Net on blocks; its levels hold ``filters`` channels, each at half the resolution of the one before.
 
     Every spatial size of the input must be a multiple of ``divisor_of(filters)``. ``window`` holds the lowest and the highest
-    value of a part of the input's range that is shown once more, stretched; empty for none.
+    value of a part of the input's range that is shown once more, stretched; empty for none. ``bright`` holds a value and the
+    share of what lies above it that counts: with little of it, blood looks the same whatever contrast is in it; empty for all.
     """
 
-    def __init__(self, in_channels: int, out_channels: int, filters: Sequence[int], window: Sequence[float] = ()) -> None:
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        filters: Sequence[int],
+        window: Sequence[float] = (),
+        bright: Sequence[float] = (),
+    ) -> None:
         super().__init__()
-        self.window = tuple(window)
+        self.window, self.bright = tuple(window), tuple(bright)
         self.unet = UNet((2 if self.window else 1) * in_channels * VOXELS, out_channels * VOXELS, filters)
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
@@ -82,6 +90,9 @@ class BlockUNet(torch.nn.Module):
 
     def _blocks(self, image: torch.Tensor) -> torch.Tensor:
         """The voxels of each block as channels, those of the window after those of the whole range."""
+        if self.bright:
+            value, share = self.bright
+            image = image.clamp(max=value) + share * (image - value).clamp(min=0)
         if self.window:
             low, high = self.window
             image = torch.cat([image, (image.clamp(low, high) - low) * (STRETCHED / (high - low))], dim=1)

@@ -17,7 +17,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from medomni.recipe import recipe_of, share_of_rate
-from preprocessing.segment.classes import CHANNELS, CLASSES, HU_PER_UNIT, SOFT_HU
+from preprocessing.segment.classes import BRIGHT_HU, BRIGHT_SHARE, CHANNELS, CLASSES, HU_PER_UNIT, SOFT_HU
 from preprocessing.segment.network import VOXELS, BlockUNet, of_corners
 from preprocessing.segment.training.loss import segmentation_loss
 from preprocessing.segment.training.samples import Case, draw_patch, load_case
@@ -53,7 +53,8 @@ class Recipe:
     def network(self) -> dict[str, object]:
         """Arguments of ``BlockUNet``."""
         window = [value / HU_PER_UNIT for value in SOFT_HU]
-        return {"in_channels": 1, "out_channels": CHANNELS, "filters": self.filters, "window": window}
+        bright = [BRIGHT_HU / HU_PER_UNIT, BRIGHT_SHARE]
+        return {"in_channels": 1, "out_channels": CHANNELS, "filters": self.filters, "window": window, "bright": bright}
 
 
 def read_recipe(path: Path | None) -> Recipe:

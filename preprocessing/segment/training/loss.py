@@ -10,8 +10,9 @@ WEIGHTS = {
     0: 0.25,
     **dict.fromkeys((*LOBES_LEFT, *LOBES_RIGHT, LUNG_RIGHT, LUNG_LEFT), 0.5),
     LABELS["liver"]: 0.6,
-    **{LABELS[name]: 1.5 for name in ("kidney_right", "kidney_left", "aorta", "pulmonary_artery", "airway", "pleural_effusion")},
-    **{LABELS[name]: 2.0 for name in ("esophagus", "pancreas", "gallbladder", "lung_opacity", "nodule", "lymph_node")},
+    **{LABELS[name]: 1.5 for name in ("kidney_right", "kidney_left", "airway", "pleural_effusion")},
+    **{LABELS[name]: 2.0 for name in ("aorta", "esophagus", "pancreas", "gallbladder", "nodule", "lymph_node")},
+    **{LABELS[name]: 2.5 for name in ("pulmonary_artery", "lung_opacity")},
 }
 """Weight of a voxel of each class in the cross-entropy: about the inverse root of its share, so that small organs are learned."""
 _SETS = ((LUNG_RIGHT, LOBES_RIGHT), (LUNG_LEFT, LOBES_LEFT))

@@ -228,7 +228,7 @@ def _brighten(hu: Field, tissues: Map, rng: np.random.Generator) -> None:
     gain = np.zeros(256, np.float32)
     strength = rng.uniform(0.3, 1.6)
     for tissue in (*(LABELS[name] for name in ("heart", "aorta", "pulmonary_artery")), t.VEIN, t.ARTERY):
-        gain[tissue] = strength * rng.uniform(0.8, 1.2)
+        gain[tissue] = strength * rng.uniform(0.6, 1.2)
     hu += gain[tissues] * np.clip(hu - BLOOD_HU, 0, 350)
 
 

@@ -1,10 +1,13 @@
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
 import torch
 
+from preprocessing.segment.classes import CHANNELS, CLASSES
 from preprocessing.segment.network import BlockUNet
 from preprocessing.segment.train import Machine, _Run, read_recipe, train
+from preprocessing.segment.training.export import SHIFTS, shifted
 from preprocessing.segment.training.samples import save_case
 from tests.unit.preprocessing.segment.training.test_samples import small_case
 
@@ -84,3 +87,24 @@ def test_window_parts_what_the_whole_range_holds_close() -> None:
     fluid, lung = (network._blocks(torch.full((1, 1, 4, 4, 4), value)) for value in (0.05, 0.25))
     assert fluid.shape == (1, 16, 2, 2, 2)
     assert float((lung - fluid)[0, 8].mean()) > 2 * float((lung - fluid)[0, 0].mean()) > 0
+
+
+def test_contrast_medium_changes_less_than_soft_tissue_does() -> None:
+    network = BlockUNet(in_channels=1, out_channels=2, filters=(4, 6, 8), bright=(0.75, 0.3))
+    low, knee, high = (float(network._blocks(torch.full((1, 1, 4, 4, 4), value)).mean()) for value in (0.25, 0.75, 1.75))
+    assert knee - low == pytest.approx(0.5)
+    assert high - knee == pytest.approx(0.3)
+
+
+def test_shipped_scores_are_shifted_as_the_export_says() -> None:
+    network = BlockUNet(**read_recipe(None).network)  # type: ignore[arg-type]
+    network.eval()
+    after = shifted(network.state_dict())
+    image = torch.zeros(1, 1, *[32] * 3)
+    with torch.no_grad():
+        plain = network(image)
+        network.load_state_dict(after)
+        moved = network(image) - plain
+    for number in range(CHANNELS):
+        name = "background" if number == 0 else CLASSES[number - 1]
+        torch.testing.assert_close(moved[:, number], torch.full_like(moved[:, number], SHIFTS.get(name, 0.0)), rtol=0, atol=1e-4)
