@@ -1,12 +1,13 @@
 """Fits how the omni model's logits become answers, on phantoms that no network learned from.
 
-kept sights and files of the cohort, model -> for each label: curve, joint curve with the detectors, threshold, extent of boxes
+kept sights and files of the cohort, model -> for each label: curve, joint curve with the detectors, threshold, boxes and their chance
 
 Curves are logistic, their targets Platt's (1999), so that a label whose cases part wholly gets no endless slope.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from scipy.optimize import minimize
 
 from adapters.samples import Sample, load_sample
 from adapters.sights import Patient, together
-from medomni.model.boxes import Extent, Join, found, matches
+from medomni.model.boxes import Chance, Extent, Join, found, matches
 from medomni.model.config import LABELS
 from medomni.model.omni import Given, Omni
 from medomni.model.omni_folder import Answering
@@ -31,11 +32,15 @@ HISTORIES = (None, "en", "zh")
 """What is given beside the CT while curves are fitted: nothing, or the history in a language."""
 RIDGE = 0.01
 """Weight that keeps slopes small where cases part wholly."""
-EXTENTS = (-3.0, -2.5, -2.0, -1.5, -1.0, -0.5, 0.0, 0.5, 1.0)
+LEVELS, DROPS = (-3.0, -2.0, -1.0, -0.5, 0.0, 0.5, 1.0, 2.0), (None, 2.0, 3.0, 4.0, 5.0)
+WRONG = 0.1
+"""What a wrong box costs where a right one brings 1: little, for its chance tells it from the others."""
 LEAST_LESIONS = 3
 """Fewer lesions than this fit no extent."""
 USUAL = Extent(at_least=-1.5, join=Join.PARTS)
 """The extent of a label that has none of its own."""
+SELDOM = Chance(offset=-3.0, score=0.5, label=0.0)
+"""The chance of the boxes of a label of which fewer boxes than that were right."""
 THRESHOLDS = np.linspace(0.15, 0.7, 56)
 _FINDINGS = TypeAdapter(tuple[Finding, ...])
 
@@ -59,11 +64,13 @@ class Rows:
 
 def fit(files: Sequence[Path], patients: Sequence[Patient], omni: Omni, words: TextWords) -> dict[str, Answering]:
     """Return how each label's logit becomes an answer; ``files`` and ``patients`` are the same phantoms."""
-    rows, extents = answered(patients, omni, words), fit_extents(files, omni.vision.near)
+    rows = answered(patients, omni, words)
+    boxes = fit_boxes(files, omni.vision.near, rows.logits[:: len(HISTORIES)])
     answers = {}
     for number, label in enumerate(LABELS):
         offset, slope, joint, threshold = fit_label(rows.logits[:, number], rows.truth[:, number], rows.detected[:, number])
-        answers[label] = Answering(offset=offset, slope=slope, joint=joint, threshold=threshold, extent=extents[label])
+        extent, chance = boxes[label]
+        answers[label] = Answering(offset=offset, slope=slope, joint=joint, threshold=threshold, extent=extent, chance=chance)
     return answers
 
 
@@ -109,8 +116,39 @@ def fit_label(
     return offset, slope, joint, round(float(THRESHOLDS[best].mean()), 3)
 
 
+def fit_boxes(
+    files: Sequence[Path], near: NearNetwork, logits: Float64[np.ndarray, "file label"]
+) -> dict[str, tuple[Extent, Chance]]:
+    """For each label how its boxes are drawn and how likely each is right.
+
+    Args:
+        files: the phantoms.
+        near: the network that scores their cells.
+        logits: what the model says of each label from the CT of each file alone.
+    """
+    extents = fit_extents(files, near)
+    drawn: dict[str, list[tuple[float, float, bool]]] = {label: [] for label in LABELS}
+    for file, whole in zip(files, logits, strict=True):
+        sample = load_sample(file)
+        cells = cells_of(sample, near)
+        for number, label in enumerate(LABELS):
+            boxes = found(cells[number], extents[label])
+            right = matches([box.corners for box in boxes], true_boxes(sample, label))
+            drawn[label] += [(box.score, float(whole[number]), yes) for box, yes in zip(boxes, right, strict=True)]
+    return {label: (extents[label], fit_chance(drawn[label])) for label in LABELS}
+
+
+def fit_chance(drawn: Sequence[tuple[float, float, bool]]) -> Chance:
+    """The curve of boxes with a score, the logit of their label, and whether they are right."""
+    if sum(right for *_, right in drawn) < LEAST_LESIONS:
+        return SELDOM
+    table = np.array(drawn, float)
+    offset, score, label = _logistic_fit(table[:, :2], table[:, 2] > 0, least=(0.0, 0.0))
+    return Chance(offset=offset, score=score, label=label)
+
+
 def fit_extents(files: Sequence[Path], near: NearNetwork) -> dict[str, Extent]:
-    """For each label the extent whose boxes lie best over the lesions: the right ones less half of the wrong ones."""
+    """For each label the extent whose boxes lie best over the lesions of those who have some."""
     near.eval()
     gains: dict[str, dict[Extent, float]] = {label: {} for label in LABELS}
     lesions = dict.fromkeys(LABELS, 0)
@@ -120,11 +158,10 @@ def fit_extents(files: Sequence[Path], near: NearNetwork) -> dict[str, Extent]:
         cells = cells_of(sample, near)
         for number, label in enumerate(LABELS):
             lesions[label] += len(true[label])
-            for at_least in EXTENTS if true[label] else ():
-                for join in Join:
-                    extent = Extent(at_least=at_least, join=join)
-                    right = matches([box.corners for box in found(cells[number], extent)], true[label])
-                    gains[label][extent] = gains[label].get(extent, 0.0) + sum(right) - 0.5 * (len(right) - sum(right))
+            for at_least, join, drop in product(LEVELS, Join, DROPS) if true[label] else ():
+                extent = Extent(at_least=at_least, join=join, drop=drop)
+                right = matches([box.corners for box in found(cells[number], extent)], true[label])
+                gains[label][extent] = gains[label].get(extent, 0.0) + sum(right) - WRONG * (len(right) - sum(right))
     return {
         label: max(gains[label], key=lambda extent: gains[label][extent]) if lesions[label] >= LEAST_LESIONS else USUAL
         for label in LABELS

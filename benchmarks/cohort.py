@@ -124,12 +124,12 @@ def score_case(task: tuple[int, str]) -> dict:
 
 def lobes_of(case, findings):  # noqa: ANN001, ANN201
     """The lobes that hold opacity and those that are named; nothing where none is there or none is called."""
-    masks = [d.mask for d in case.drawn if d.kind in ("lung_opacity", "consolidation")]
+    masks = [d.mask for d in case.drawn if d.structure == "lung_opacity"]
     named = next((f.anatomy for f in findings if f.label == "lung_opacity" and f.evidence), ())
-    if not masks or not named:
+    lobes = [name for side in LOBES.values() for name in side]
+    if not masks or not set(lobes).intersection(named):
         return []
     opacity, voxel_ml = np.logical_or.reduce(masks), float(case.volume.grid.voxel_volumes_ml[0])
-    lobes = [name for side in LOBES.values() for name in side]
     true = [name for name in lobes if (opacity & case.truth.mask(name)).sum() * voxel_ml >= LEAST_IN_LOBE_ML]
     return [true, [name for name in lobes if name in named]]
 

@@ -316,7 +316,7 @@ def box_rows(bench: Bench) -> list[dict]:
     for case in bench.cases:
         told = judged.judged_of(case.info)
         thought = opinion(bench, case, told.grid, Told())
-        thoughts.append([(one.label, one.probability, place) for one in thought.labels for place in one.evidence])
+        thoughts.append([(one.label, *box) for one in thought.labels for box in zip(one.chances, one.evidence, strict=True)])
         merged = merge(told.findings, told.coverage, thought).findings
         claims.append([(f.label, f.probability or 0.0, place) for f in merged if f.presence in CLAIMED for place in f.evidence])
     return [

@@ -27,6 +27,8 @@ from preprocessing.scan import to_scan
 NAME = "medomni-omni"
 WORTH_SHOWING = 0.05
 """Less likely labels get no place."""
+LEAST_CHANCE = 0.1
+"""Less likely places are not told: about one wrong place a phantom is left."""
 LEAST_SHARE = 0.2
 """A lobe is named where at least this share of the likely cells lies in it."""
 SOURCE = "omni"
@@ -78,6 +80,15 @@ def opinion_of(raw: Raw, answers: Mapping[str, Answering], scan: Scan, grid: Gri
     )
 
 
+@dataclass(frozen=True, eq=False)
+class _Placed:
+    """A box, how likely it is right, and the lobes it lies in."""
+
+    box: Found
+    chance: float
+    lobes: tuple[str, ...]
+
+
 def _opinion(number: int, raw: Raw, answer: Answering, scan: Scan, grid: Grid) -> LabelOpinion:
     def calibrated(logits: Float32[np.ndarray, "label"]) -> float:
         return logistic(answer.offset + answer.slope * float(logits[number]))
@@ -85,10 +96,11 @@ def _opinion(number: int, raw: Raw, answer: Answering, scan: Scan, grid: Grid) -
     probability, seen = calibrated(raw.whole), calibrated(raw.image)
     is_shown = max(probability, seen) >= WORTH_SHOWING  # a history must not take the place of what the CT shows
     boxes = found(raw.cells[number], answer.extent) if is_shown else ()
-    placed = [(box, _lobes(box, scan)) for box in boxes]
-    if any(lobes for _, lobes in placed):  # what lies elsewhere has no side and would stand under that of the others
-        placed = [(box, lobes) for box, lobes in placed if lobes]
-    structures = tuple(dict.fromkeys(name for _, lobes in placed for name in lobes))
+    placed = [_Placed(box, answer.chance.of(box.score, float(raw.image[number])), _lobes(box, scan)) for box in boxes]
+    placed = [one for one in placed if one.chance >= LEAST_CHANCE]
+    if any(one.lobes for one in placed):  # what lies elsewhere has no side and would stand under that of the others
+        placed = [one for one in placed if one.lobes]
+    structures = tuple(dict.fromkeys(name for one in placed for name in one.lobes))
     return LabelOpinion(
         label=LABELS[number],
         logit=round(float(raw.whole[number]), 3),
@@ -98,7 +110,8 @@ def _opinion(number: int, raw: Raw, answer: Answering, scan: Scan, grid: Grid) -
         blind_probability=calibrated(raw.blind),
         threshold=answer.threshold,
         joint=answer.joint,
-        evidence=tuple(evidence(box, _seen_at(box, lobes, scan), scan, grid) for box, lobes in placed),
+        evidence=tuple(evidence(one.box, _seen_at(one.box, one.lobes, scan), scan, grid) for one in placed),
+        chances=tuple(one.chance for one in placed),
         anatomy=structures,
         laterality=_laterality(structures) if grid.is_side_known else Laterality.UNKNOWN,
     )

@@ -3,21 +3,24 @@
 logits of a label at each cell, Extent -> Found...: box in mm of the scan, score, cells
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
 import numpy as np
-from jaxtyping import Float32, Float64, Int64
+from jaxtyping import Bool, Float32, Float64, Int64
 from scipy import ndimage
 
 from medomni.model.scan import CELL_MM
 from medomni.types.codes import Value
+from medomni.types.opinion import logistic
 
 MOST_BOXES = 4
 """Boxes of a label that are told, likeliest first."""
 STRONGEST = 8
 """The cells whose mean logit is the score of a box."""
+FAINTEST = -3.0
+"""Cells fainter than this lower no level."""
 RIGHT = 0.3
 """Intersection over union from which a box counts as right."""
 Corners = Float64[np.ndarray, "6"]
@@ -25,7 +28,7 @@ Corners = Float64[np.ndarray, "6"]
 
 
 class Join(StrEnum):
-    """What one box of a label is drawn round: each connected part, all parts of one side, or all of them."""
+    """What one box of a label is drawn round: each connected part, all cells of one side, or all of them."""
 
     PARTS = "parts"
     SIDES = "sides"
@@ -33,10 +36,36 @@ class Join(StrEnum):
 
 
 class Extent(Value):
-    """Which cells of a label a box is drawn round: those of this logit and more, joined so."""
+    """Which cells of a label a box is drawn round: those from a level on.
+
+    Attributes:
+        at_least: the level.
+        join: what shares a box.
+        drop: the level is no higher than this far below the likeliest cell of what shares a box; None for one level alone.
+            Connected parts are sought from ``at_least`` less this on, and end there.
+    """
 
     at_least: float
     join: Join
+    drop: float | None = None
+
+
+class Chance(Value):
+    """The logistic curve that says how likely a box lies over a lesion of its label.
+
+    Attributes:
+        offset: where both others are 0.
+        score: weight of the box's score.
+        label: weight of the label's logit, of the CT alone.
+    """
+
+    offset: float
+    score: float
+    label: float
+
+    def of(self, score: float, logit: float) -> float:
+        """The probability of a box."""
+        return logistic(self.offset + self.score * score + self.label * logit)
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,20 +91,41 @@ class Found:
 
 def found(logits: Float32[np.ndarray, "z y x"], extent: Extent) -> tuple[Found, ...]:
     """The boxes of one label, likeliest first; none where no cell is likely enough."""
-    parts, count = ndimage.label(logits >= extent.at_least, np.ones((3, 3, 3)))
-    groups: dict[int, list[int]] = {}
-    places = ndimage.find_objects(parts)
-    for part in range(1, count + 1):
-        groups.setdefault(_group(part, places[part - 1], logits.shape[2], extent.join), []).append(part)
-    boxes = [_box(logits, np.argwhere(np.isin(parts, joined))) for joined in groups.values()]
+    boxes = [_box(logits, cells) for cells in _groups(logits, extent)]
     return tuple(sorted(boxes, key=lambda box: -box.score)[:MOST_BOXES])
 
 
-def _group(part: int, place: tuple[slice, ...], columns: int, join: Join) -> int:
-    """Parts of one number share a box."""
-    if join is Join.PARTS:
-        return part
-    return int(place[2].start + place[2].stop >= columns) if join is Join.SIDES else 0
+def _groups(logits: Float32[np.ndarray, "z y x"], extent: Extent) -> Iterator[Int64[np.ndarray, "n 3"]]:
+    """The cells of each box."""
+    if extent.join is not Join.PARTS:
+        middle = logits.shape[2] // 2
+        ends = ((0, middle), (middle, logits.shape[2])) if extent.join is Join.SIDES else ((0, logits.shape[2]),)
+        for first, last in ends:
+            part = logits[:, :, first:last]
+            cells = np.argwhere(part >= _level(part, extent)) + np.array([0, 0, first])
+            if len(cells):
+                yield cells
+        return
+    for place, inside in _parts(logits >= extent.at_least - (extent.drop or 0.0)):
+        part = np.where(inside, logits[place], -np.inf)
+        corner = [side.start for side in place]
+        for nearer, cells in _parts(part >= _level(part, extent)):
+            yield np.argwhere(cells) + corner + [side.start for side in nearer]
+
+
+def _parts(likely: Bool[np.ndarray, "z y x"]) -> Iterator[tuple[tuple[slice, ...], Bool[np.ndarray, "d h w"]]]:
+    """Place and cells of each connected part."""
+    parts, _ = ndimage.label(likely, np.ones((3, 3, 3)))
+    for number, place in enumerate(ndimage.find_objects(parts), start=1):
+        yield place, parts[place] == number
+
+
+def _level(part: Float32[np.ndarray, "d h w"], extent: Extent) -> float:
+    """The logit from which cells count where these share a box."""
+    peak = float(part.max(initial=-np.inf))
+    if extent.drop is None or peak < FAINTEST:
+        return extent.at_least
+    return min(extent.at_least, peak - extent.drop)
 
 
 def _box(logits: Float32[np.ndarray, "z y x"], cells: Int64[np.ndarray, "n 3"]) -> Found:

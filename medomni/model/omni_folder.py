@@ -11,7 +11,7 @@ from pathlib import Path
 from pydantic import TypeAdapter
 
 from medomni.errors import MissingPart
-from medomni.model.boxes import Extent
+from medomni.model.boxes import Chance, Extent
 from medomni.types.codes import Value
 from medomni.types.opinion import Joint
 
@@ -32,6 +32,7 @@ class Answering(Value):
         joint: the curve over the model's logit and that of a detector's probability.
         threshold: of the probability, where yes and no are wanted.
         extent: the cells that a box is drawn round.
+        chance: how likely such a box is right.
     """
 
     offset: float
@@ -39,6 +40,7 @@ class Answering(Value):
     joint: Joint
     threshold: float
     extent: Extent
+    chance: Chance
 
 
 def require(folder: Path) -> Path:

@@ -27,15 +27,12 @@ from medomni.types.region import Coverage
 
 HEARD_IN = ("chest", "chest_abdomen")
 """Where the model is heard: it learned from CT of the chest."""
-NEVER_ALONE = (
-    *("medical_material", "mosaic_attenuation_pattern", "lymphadenopathy"),
-    *("atelectasis", "peribronchial_thickening"),
-)
+NEVER_ALONE = ("medical_material", "mosaic_attenuation_pattern", "lymphadenopathy", "atelectasis")
 """Labels that the model was seen to mistake on real CT: bones of the shoulder, which no phantom has, for devices, dark streaks
-beside a beating heart for mosaic attenuation, on a normal chest a hilum for nodes and lung at the pleura for a collapse, and
-bronchi beside a pneumonia for thickened ones."""
-PART_OF = {"lung_nodule": ("lung_opacity", "consolidation")}
-"""Labels about which the model is not heard alone where a detector found one of these: round foci are part of a pneumonia."""
+beside a beating heart for mosaic attenuation, on a normal chest a hilum for nodes and lung at the pleura for a collapse."""
+PART_OF = dict.fromkeys(("lung_nodule", "peribronchial_thickening"), ("lung_opacity", "consolidation"))
+"""Labels about which the model is not heard alone where a detector found one of these: round foci are part of a pneumonia, and
+the bronchi beside one were seen to be mistaken for thickened ones."""
 NEVER_DENIED = ("lung_opacity",)
 """Labels that the model was seen to overlook on real CT (a pneumonia of 28 mL): what a detector found stays at least possible.
 A consolidation is an opacity, so with this one nothing of it is lost."""

@@ -42,6 +42,7 @@ class LabelOpinion(Value):
         threshold: the probability from which the label counts as there when answers must be yes or no.
         joint: how detectors and model make one probability.
         evidence: where it is seen, likeliest first.
+        chances: how likely each of these places is right.
         anatomy, laterality: the structures and the side of those places.
     """
 
@@ -54,6 +55,7 @@ class LabelOpinion(Value):
     threshold: float = Field(ge=0, le=1)
     joint: Joint
     evidence: tuple[Evidence, ...] = ()
+    chances: tuple[float, ...] = ()
     anatomy: tuple[str, ...] = ()
     laterality: Laterality = Laterality.NONE
 

@@ -19,6 +19,7 @@ WINDOW_HU = (-1000.0, 600.0)
 HU_PER_UNIT = 200.0
 """CT numbers in one unit of the network's input: soft tissues 20 HU apart are then a tenth apart."""
 SOFT_HU = (-160.0, 240.0)
-"""CT numbers that the network sees once more, stretched: fat, fluid, airless lung, muscle, blood with contrast."""
+"""CT numbers that the network sees once more, stretched: fat, fluid, airless lung, muscle, blood with contrast.
+What is left of bright ones by ``BRIGHT_SHARE`` is shown, so the upper end stands for 450 HU."""
 BRIGHT_HU, BRIGHT_SHARE = 150.0, 0.3
 """Above this CT number only a share of the rest counts: blood looks much the same however much contrast is in it."""

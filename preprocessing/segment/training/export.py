@@ -36,7 +36,9 @@ def export(checkpoint: Path, out: Path, version: str, recipe_path: Path | None) 
         ValueError: the weights do not fit the recipe, or the bundle is too large to ship.
     """
     recipe = read_recipe(recipe_path)
-    state = shifted(averaged_weights(checkpoint))
+    state = averaged_weights(checkpoint)
+    if checkpoint.suffix != ".safetensors":  # what was exported once is shifted already
+        state = shifted(state)
     definition = {"_target_": NETWORK, **recipe.network}
     card = BundleCard(
         name="medomni_ct",

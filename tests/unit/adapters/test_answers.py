@@ -71,6 +71,19 @@ def test_extent_is_that_under_which_the_lesions_lie(tmp_path):
     extents = answers.fit_extents(files, Knows(tiny()))
     assert extents["consolidation"].at_least <= 1.0
     assert extents["emphysema"] == answers.USUAL
+    boxes = answers.fit_boxes(files, Knows(tiny()), np.zeros((3, len(LABELS))))
+    assert {label: extent for label, (extent, _) in boxes.items()} == extents
     sample = load_sample(files[0])
     assert len(answers.true_boxes(sample, "consolidation")) == 1
     assert answers.cells_of(sample, near.NearNetwork(tiny()).eval()).shape == (len(LABELS), 12, 12, 12)
+
+
+def test_chance_follows_score_and_label_and_is_low_for_what_was_never_seen():
+    rng = np.random.default_rng(4)
+    score, label = rng.normal(0, 2, 400), rng.normal(0, 2, 400)
+    right = score + label > rng.logistic(0, 1, 400)
+    chance = answers.fit_chance(list(zip(score.tolist(), label.tolist(), right.tolist(), strict=True)))
+    assert chance.score > 0.5 and chance.label > 0.5
+    assert chance.of(3.0, 3.0) > 0.9
+    assert chance.of(-3.0, -3.0) < 0.1
+    assert answers.fit_chance([]) == answers.SELDOM

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from adapters import near
-from adapters.answers import USUAL
+from adapters.answers import SELDOM, USUAL
 from adapters.loop import Loop, Told, averaged
 from adapters.samples import ALSO, centre_of, cut_out, labels_of, load_sample
 from medomni.model import checkpoint, omni_folder
@@ -117,7 +117,7 @@ def test_mirrored_cut_out_keeps_the_truth_over_the_lesion(files):
 
 def test_training_goes_on_from_a_trained_model(files, tmp_path):
     joint = Joint(offset=0.0, silence=0.0, own=1.0, theirs=1.0)
-    answer = omni_folder.Answering(offset=0.0, slope=1.0, joint=joint, threshold=0.5, extent=USUAL)
+    answer = omni_folder.Answering(offset=0.0, slope=1.0, joint=joint, threshold=0.5, extent=USUAL, chance=SELDOM)
     omni, folder = Omni(tiny(), ("vision", "text")), tmp_path / "model"
     folder.mkdir()
     shutil.copy(omni_folder.SHIPPED / omni_folder.WORDS, folder)

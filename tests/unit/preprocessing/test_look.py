@@ -9,7 +9,7 @@ import torch
 from medomni.anatomy import LOBES
 from medomni.errors import BadInput, MissingPart
 from medomni.model import checkpoint, omni_folder, omni_runtime
-from medomni.model.boxes import Extent, Found, Join
+from medomni.model.boxes import Chance, Extent, Found, Join
 from medomni.model.config import LABELS, tiny
 from medomni.model.omni import Omni
 from medomni.model.omni_folder import Answering
@@ -37,9 +37,8 @@ def folder(tmp_path_factory):
     made = tmp_path_factory.mktemp("omni")
     learn_words(["cough", "fever and cough"], tiny().vocabulary, made / omni_folder.WORDS)
     extent = Extent(at_least=-6.0, join=Join.SIDES)
-    answer = Answering(
-        offset=0.0, slope=1.0, joint=Joint(offset=0.0, silence=0.0, own=1.0, theirs=1.0), threshold=0.5, extent=extent
-    )
+    joint, chance = Joint(offset=0.0, silence=0.0, own=1.0, theirs=1.0), Chance(offset=0.0, score=0.0, label=0.0)
+    answer = Answering(offset=0.0, slope=1.0, joint=joint, threshold=0.5, extent=extent, chance=chance)
     checkpoint.save(Omni(tiny(), omni_folder.TRAINED), dict.fromkeys(LABELS, answer), made / omni_folder.WORDS, made)
     return made
 

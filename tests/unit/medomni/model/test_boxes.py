@@ -33,6 +33,21 @@ def test_parts_of_one_side_share_a_box():
     assert len(found(cells((LEFT, 2.0), (other, 3.0)), Extent(at_least=0.0, join=Join.SIDES))) == 1
 
 
+@pytest.mark.parametrize("join", list(Join))
+def test_a_faint_lesion_gets_a_box_of_its_own_level(join):
+    faint = cells((LEFT, -2.0))
+    assert found(faint, Extent(at_least=0.0, join=join)) == ()
+    (box,) = found(faint, Extent(at_least=0.0, join=join, drop=2.5))
+    assert (box.low, box.high) == ((5.0, 12.0, 48.0), (15.0, 24.0, 66.0))
+    assert found(cells((LEFT, -4.0)), Extent(at_least=0.0, join=join, drop=2.5)) == ()
+
+
+def test_a_faint_lesion_on_one_side_leaves_the_other_side_as_it_is():
+    logits = cells((LEFT, -2.0), (RIGHT, 3.0))
+    extent = Extent(at_least=0.0, join=Join.SIDES, drop=1.0)
+    assert [box.score for box in found(logits, extent)] == [pytest.approx(3.0), pytest.approx(-2.0)]
+
+
 def test_nothing_likely_gives_no_box_and_much_gives_few():
     extent = Extent(at_least=0.0, join=Join.PARTS)
     assert found(cells(), extent) == ()
