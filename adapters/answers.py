@@ -1,6 +1,6 @@
 """Fits how the omni model's logits become answers, on phantoms that no network learned from.
 
-kept sights and files of the cohort, model -> for each label: curve, joint curve with the detectors, threshold, boxes and their chance
+kept sights and files of the cohort, model -> for each label: curve, joint curve with the detectors, threshold, boxes
 
 Curves are logistic, their targets Platt's (1999), so that a label whose cases part wholly gets no endless slope.
 """

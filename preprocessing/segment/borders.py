@@ -17,7 +17,7 @@ from medomni.types.volume import Grid, Volume
 from preprocessing.morphology import Mask3D, bounding_box
 from preprocessing.resample import index_axes, planes_of_study
 from preprocessing.segment.classes import LABELS
-from preprocessing.segment.lobes import BODY, BONE, LESIONS
+from preprocessing.segment.lobes import BODY, LESIONS
 from preprocessing.segment.paint import FullMap, on_study
 from preprocessing.segment.plausible import LOBES, LabelMap
 
@@ -55,8 +55,8 @@ _LESION_OF = np.array([0] * FIRST + [_LABEL[name] for name in BORDERED], np.uint
 """Label in ``LESIONS`` of each tissue, 0 for what is healthy."""
 _HEART_OF = np.array([0] * FIRST + [LABELS[name] for name in HEART], np.uint8)
 """Label of each tissue where heart and great vessels are looked at one by one, 0 for what is none of them."""
-_BONES = (LABELS["vertebrae"], LABELS["ribs"], BONE)
-"""What keeps the border that was painted: spongy bone may be as dense as blood with contrast."""
+_BONES = TISSUES[1]
+"""What keeps the border that was painted: spongy bone may be as dense as blood with contrast. Other bone may be contrast."""
 _KEPT = tuple(label for name, label in _LABEL.items() if name not in BORDERED)
 
 
@@ -77,7 +77,7 @@ def sharpen(anatomy: LabelMap, lesions: LabelMap, working: Volume, study: Volume
 
 
 def sharpen_heart(full: FullMap, anatomy: LabelMap, working: Volume, study: Volume) -> None:
-    """Let heart, aorta and pulmonary artery end where the patient's own CT numbers change, in place; bone stays bone.
+    """Let heart, aorta and pulmonary artery end where the patient's own CT numbers change, in place; spine and ribs stay.
 
     Args:
         full: labels of ``lobes.ANATOMY`` on the study's grid.

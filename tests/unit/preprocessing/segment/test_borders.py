@@ -132,3 +132,21 @@ def _sagittal():
     """Slices from the left to the right, rows from the head down."""
     origins = np.stack([29.0 - np.arange(60), np.full(60, -30.0), np.full(60, 24.0)], axis=1)
     return Grid((60, 48, 60), (1.0, 1.0), np.array([0.0, 1.0, 0.0]), np.array([0.0, 0.0, -1.0]), origins)
+
+
+def test_spongy_bone_as_dense_as_blood_stays_bone():
+    volume, working, _, seen = scene(200, 200, deviation=15.0)
+    anatomy = np.where(seen, LABELS["aorta"], LABELS["vertebrae"]).astype(np.uint8)
+    full = paint(anatomy, working, volume)
+    bone = full == LABELS["vertebrae"]
+    sharpen_heart(full, anatomy, working, volume)
+    assert (full[bone] == LABELS["vertebrae"]).all()
+
+
+def test_without_heart_and_vessels_nothing_changes():
+    volume, working, _, _ = scene(40, -850)
+    anatomy = np.full(working.hu.shape, LOBE, np.uint8)
+    full = paint(anatomy, working, volume)
+    before = full.copy()
+    sharpen_heart(full, anatomy, working, volume)
+    assert (full == before).all()
