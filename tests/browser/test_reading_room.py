@@ -427,28 +427,26 @@ def test_rejected_finding_leaves_the_text_and_can_be_taken_back(page, served, re
     page.wait_for_selector(f'.mo-finding[data-finding="{finding_id}"] [data-act=rejected]')
 
 
-def of_18_mm(report):
-    """The findings of this size; the draft may have had a nodule of its own in the same lobe."""
-    return [one for one in report.findings if any(m.unit == "mm" and round(m.value) == 18 for m in one.measurements)]
+def of_40_mm(report):
+    """The findings of this size; larger than any nodule of the draft's own, so the impression names it."""
+    return [one for one in report.findings if any(m.unit == "mm" and round(m.value) == 40 for m in one.measurements)]
 
 
 def test_dictated_command_is_shown_first_and_applied_on_a_click(page, served, report):
     study_id, report_id = report
     open_report(page, served, study_id)
     before = page.inner_text(".mo-section.impression")
-    page.fill(
-        "#mo-dictation", "Add a nodule of eighteen millimetres in the right middle lobe, add to the impression: follow-up CT."
-    )
+    page.fill("#mo-dictation", "Add a nodule of forty millimetres in the left upper lobe, add to the impression: follow-up CT.")
     page.get_by_role("button", name="Preview the change").click()
     page.wait_for_selector(".mo-understood input")
-    assert not of_18_mm(stored(served, report_id))
+    assert not of_40_mm(stored(served, report_id))
     page.locator(".mo-understood").get_by_role("button", name="Apply").click()
     saved(page)
     now = stored(served, report_id)
-    [nodule] = of_18_mm(now)
-    assert (nodule.label, nodule.laterality.value) == ("lung_nodule", "right")
+    [nodule] = of_40_mm(now)
+    assert (nodule.label, nodule.laterality.value) == ("lung_nodule", "left")
     said = " ".join(one.text for one in now.sections[SectionName.IMPRESSION].sentences)
-    assert "18 mm" in said
+    assert "40 mm" in said
     assert "ollow-up CT" in said
     page.get_by_role("button", name="Undo").click()
     page.wait_for_function("before => document.querySelector('.mo-section.impression').innerText === before", arg=before)
