@@ -427,24 +427,22 @@ def test_rejected_finding_leaves_the_text_and_can_be_taken_back(page, served, re
     page.wait_for_selector(f'.mo-finding[data-finding="{finding_id}"] [data-act=rejected]')
 
 
-def text_of(report, section):
-    return " ".join(one.text for one in report.sections[section].sentences)
-
-
 def test_dictated_command_is_shown_first_and_applied_on_a_click(page, served, report):
     study_id, report_id = report
     open_report(page, served, study_id)
     before = page.inner_text(".mo-section.impression")
-    page.fill("#mo-dictation", "Add a nodule of forty millimetres in the left upper lobe, add to the impression: follow-up CT.")
+    page.fill("#mo-dictation", "Add a left pleural effusion of eight millimetres, add to the impression: follow-up CT.")
     page.get_by_role("button", name="Preview the change").click()
     page.wait_for_selector(".mo-understood input")
-    nodule = "nodule of 40 mm in the left upper lobe"
-    assert nodule not in text_of(stored(served, report_id), SectionName.FINDINGS)
+    assert "pleural_effusion" not in [one.label for one in stored(served, report_id).findings if one.id.startswith("dictated")]
     page.locator(".mo-understood").get_by_role("button", name="Apply").click()
     saved(page)
     now = stored(served, report_id)
-    assert nodule in text_of(now, SectionName.FINDINGS)
-    assert "ollow-up CT" in text_of(now, SectionName.IMPRESSION)
+    [effusion] = [one for one in now.findings if one.id.startswith("dictated")]
+    assert (effusion.label, effusion.laterality.value) == ("pleural_effusion", "left")
+    said = " ".join(one.text for one in now.sections[SectionName.IMPRESSION].sentences)
+    assert "8 mm" in said
+    assert "ollow-up CT" in said
     page.get_by_role("button", name="Undo").click()
     page.wait_for_function("before => document.querySelector('.mo-section.impression').innerText === before", arg=before)
 
