@@ -88,7 +88,9 @@ def write_one(visit: Visit) -> None:
 def _opened(archive: Path, *, is_plain: bool) -> "tuple[Volume, dict[str, Mask]]":
     """A series, with or without its contrast, and its lungs, once for all its visits in a process."""
     volume, found = _read(archive)
-    return without_contrast(volume, found) if is_plain else volume, lungs_of(volume, found)
+    if is_plain:
+        return without_contrast(volume, found), _opened(archive, is_plain=False)[1]
+    return volume, lungs_of(found)
 
 
 @cache
@@ -123,14 +125,14 @@ def _segmented(volume: "Volume") -> "Segmentation":
     return bank.own_segmenter().segment(volume, lambda _: None)
 
 
-def lungs_of(volume: "Volume", found: "Segmentation") -> "dict[str, Mask]":
+def lungs_of(found: "Segmentation") -> "dict[str, Mask]":
     """The lobes of the lungs that are large enough to take a disease."""
     from medomni.anatomy import LOBES
 
     lungs: dict[str, Mask] = {}
     for lobes in LOBES.values():
         side = {name: found.mask(name) for name in lobes if found.has(name)}
-        amount = sum(float((mask.sum(axis=(1, 2)) * volume.grid.voxel_volumes_ml).sum()) for mask in side.values())
+        amount = sum(float((mask.sum(axis=(1, 2)) * found.grid.voxel_volumes_ml).sum()) for mask in side.values())
         lungs |= side if amount >= LEAST_LUNG_ML else {}
     return lungs
 

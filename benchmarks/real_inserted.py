@@ -90,7 +90,7 @@ def visits(archive: Path, numbers: range, own: "Stages") -> "Iterator[Seen]":
     from preprocessing.assemble import read_packed
 
     volume = read_packed(archive)
-    lungs = real_bank.lungs_of(volume, own.segmenter.segment(volume, lambda _: None))
+    lungs = real_bank.lungs_of(own.segmenter.segment(volume, lambda _: None))
     yield look(volume, frozenset(), own)
     for number in numbers:
         try:

@@ -1,6 +1,7 @@
 """A checkpoint -> the bundle that is shipped: ``python -m preprocessing.segment.training.export CHECKPOINT --version 1``.
 
-Takes the average of the weights over the training, in half precision, with the model card beside this file.
+Takes the average of the weights over the training, in half precision, its scores shifted by ``SHIFTS``, with the model card
+beside this file.
 """
 
 import argparse

@@ -51,6 +51,17 @@ def packed(folder, tmp_path_factory):
     return file
 
 
+def test_places_have_chances_and_unlikely_ones_are_not_told(packed):
+    runtime, scan = OmniLook(packed).runtime, to_scan(STUDY, STRUCTURES_SEEN).focused()
+    raw = runtime.run(scan.codes, scan.structures, ())
+    told = opinion_of(raw, runtime.answers, scan, STUDY.grid, "").labels
+    assert any(one.evidence for one in told)
+    assert all(one.chances == (0.5,) * len(one.evidence) for one in told)
+    rare = {"chance": Chance(offset=-9.0, score=0.0, label=0.0)}
+    answers = {label: answer.model_copy(update=rare) for label, answer in runtime.answers.items()}
+    assert not any(one.evidence for one in opinion_of(raw, answers, scan, STUDY.grid, "").labels)
+
+
 def test_every_label_gets_an_opinion_with_its_place(packed):
     opinion = OmniLook(packed)(STUDY, STRUCTURES_SEEN, Told())
     assert [one.label for one in opinion.labels] == list(LABELS)
