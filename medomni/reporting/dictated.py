@@ -2,10 +2,10 @@
 
 The person outranks the machine, and is told where both differ. For each label that was dictated:
 
-1. Dictated as there, and found on that side: the finding stays with its numbers, and holds the remark as evidence. What was only
-   possible or probable is stated where the person said it without doubt, of this one finding or of both sides. A dictated length
-   that differs from the measured one is told in a notice.
-2. Dictated as there, and not found: it becomes a finding of the person, without a probability, and a notice tells that no
+1. Dictated as there, and found on that side and, where both name lobes, in one of them: the finding stays with its numbers, and
+   holds the remark as evidence. What was only possible or probable is stated where the person said it without doubt, of this one
+   finding or of both sides. A dictated length that differs from the measured one is told in a notice.
+2. Dictated as there, and not found there: it becomes a finding of the person, without a probability, and a notice tells that no
    detector found it.
 3. Dictated as absent, and not found: absent, also where nothing else had looked.
 4. Dictated as absent, and found: absent, as dictated, and a warning tells that the images say otherwise. Where one side alone is
@@ -20,6 +20,7 @@ that was found; a notice tells of it.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from medomni.anatomy import LOBES
 from medomni.reporting.hedge import is_claimed
 from medomni.reporting.vocabulary import vocabulary
 from medomni.types.dictation import Dictation, Remark
@@ -33,6 +34,7 @@ SIZE = "dictated_diameter"
 TOLERATED_MM, TOLERATED_SHARE = 2.0, 0.2
 """A dictated length that lies within either of the measured one is the same."""
 SIDES = (Laterality.LEFT, Laterality.RIGHT)
+_LOBES = {lobe for side in LOBES.values() for lobe in side}
 
 
 @dataclass(frozen=True)
@@ -80,33 +82,50 @@ def is_dictated(finding: Finding) -> bool:
 
 def _there(label: str, own: Sequence[Finding], remarks: Sequence[Remark], is_heard: bool) -> tuple[list[Finding], list[Notice]]:
     claimed = [finding for finding in own if is_claimed(finding)]
-    entry = vocabulary().label(label)
-    sides = _sides(remark.laterality for remark in remarks) if entry.is_sided else set()
-    matching = [finding for finding in claimed if _is_compatible(_sides([finding.laterality]), sides)]
-    said = Evidence(source=SOURCE, span=(remarks[0].start, remarks[0].end))
-    sizes = [remark.size_mm for remark in remarks if remark.size_mm is not None]
-    is_sure = not is_heard and any(remark.presence is Presence.PRESENT for remark in remarks)
+    seen = [remark for remark in remarks if any(_is_about(remark, finding) for finding in claimed)]
+    unseen = [remark for remark in remarks if remark not in seen]
+    matching = [finding for finding in claimed if any(_is_about(remark, finding) for remark in seen)]
+    kept, notices = list(claimed) if unseen else list(own), list[Notice]()
     if matching:
+        said = _said(seen)
         noted = [finding.model_copy(update={"evidence": (*finding.evidence, said)}) for finding in matching]
-        sure = [not is_heard and _is_stated(finding, matching, remarks) for finding in matching]
+        sure = [not is_heard and _is_stated(finding, matching, seen) for finding in matching]
         certain = {"presence": Presence.PRESENT, "probability": None}
         noted = [one.model_copy(update=certain) if is_stated else one for one, is_stated in zip(noted, sure, strict=True)]
-        kept = [noted[matching.index(finding)] if finding in matching else finding for finding in own]
-        return kept, list(_size_notices(label, matching, sizes))
-    lobes = tuple(dict.fromkeys(lobe for remark in remarks for lobe in remark.anatomy))
-    side = Laterality.BILATERAL if len(sides) == 2 else next(iter(sides), Laterality.NONE)
-    finding = Finding(
+        kept = [noted[matching.index(finding)] if finding in matching else finding for finding in kept]
+        notices += _size_notices(label, matching, _sizes(seen))
+    if unseen:
+        kept.insert(0, _own_finding(label, unseen, is_heard))
+        sides = _sides(finding.laterality for finding in claimed)
+        differs = claimed and not any(_is_compatible(sides, _sides([remark.laterality])) for remark in unseen)
+        code, level = ("dictated_side_differs", NoticeLevel.WARNING) if differs else ("dictated_not_seen", NoticeLevel.INFO)
+        notices.append(Notice(code=code, level=level, fields={"label": label}))
+    return kept, notices
+
+
+def _own_finding(label: str, remarks: Sequence[Remark], is_heard: bool) -> Finding:
+    """What nothing but a person's remarks tells of."""
+    sides = _sides(remark.laterality for remark in remarks) if vocabulary().label(label).is_sided else set()
+    is_sure = not is_heard and any(remark.presence is Presence.PRESENT for remark in remarks)
+    return Finding(
         id=f"dictated-{label.replace('_', '-')}",
         label=label,
         presence=Presence.PRESENT if is_sure else Presence.UNCERTAIN,
-        laterality=side,
-        anatomy=lobes,
-        measurements=tuple(Measurement(name=SIZE, value=size, unit="mm", decimals=_decimals(size)) for size in sizes[:1]),
-        evidence=(said,),
+        laterality=Laterality.BILATERAL if len(sides) == len(SIDES) else next(iter(sides), Laterality.NONE),
+        anatomy=tuple(dict.fromkeys(lobe for remark in remarks for lobe in remark.anatomy)),
+        measurements=tuple(
+            Measurement(name=SIZE, value=size, unit="mm", decimals=_decimals(size)) for size in _sizes(remarks)[:1]
+        ),
+        evidence=(_said(remarks),),
     )
-    code = "dictated_side_differs" if claimed else "dictated_not_seen"
-    level = NoticeLevel.WARNING if claimed else NoticeLevel.INFO
-    return [finding, *claimed], [Notice(code=code, level=level, fields={"label": label})]
+
+
+def _said(remarks: Sequence[Remark]) -> Evidence:
+    return Evidence(source=SOURCE, span=(remarks[0].start, remarks[0].end))
+
+
+def _sizes(remarks: Iterable[Remark]) -> list[float]:
+    return [remark.size_mm for remark in remarks if remark.size_mm is not None]
 
 
 def _is_stated(finding: Finding, matching: Sequence[Finding], remarks: Sequence[Remark]) -> bool:
@@ -120,9 +139,11 @@ def _is_stated(finding: Finding, matching: Sequence[Finding], remarks: Sequence[
 
 
 def _is_about(remark: Remark, finding: Finding) -> bool:
-    """Whether side and lobes of a remark fit a finding."""
-    is_side = _is_compatible(_sides([finding.laterality]), _sides([remark.laterality]))
-    return is_side and (not remark.anatomy or not finding.anatomy or bool(set(remark.anatomy) & set(finding.anatomy)))
+    """Whether side and lobes of a remark fit a finding of its label."""
+    said = _sides([remark.laterality]) if vocabulary().label(finding.label).is_sided else set()
+    is_side = _is_compatible(_sides([finding.laterality]), said)
+    dictated, found = (_LOBES & set(anatomy) for anatomy in (remark.anatomy, finding.anatomy))
+    return is_side and (not dictated or not found or bool(dictated & found))
 
 
 def _absent(label: str, own: Sequence[Finding], remark: Remark, is_heard: bool) -> tuple[list[Finding], list[Notice]]:

@@ -6,11 +6,14 @@ The rule, for each label that the model answers in an organ that was evaluated:
 2. What a detector found stays found: the model may soften its wording, by a step of the ladder at a time as the joint probability
    falls, below *possible* to a notice; what was stated for sure, and opacities (``NEVER_DENIED``), are never less than possible.
    Its numbers and places are the detector's.
-3. What no detector found becomes a finding of the model when the joint probability is at least probable and the model can show
-   where. It carries no number and is never stated for sure: the model has seen parts of two patients.
-4. What is less sure, what the model was seen to mistake on real CT (``NEVER_ALONE``), and what is part of what a detector found
-   (``PART_OF``), is only named in a notice.
-5. The CT alone decides what is claimed; a history or a dictation may only change how sure it sounds.
+3. Dense lung that the model reads as something else (``EXPLAINED_BY``), which the draft claims in the same lobe, is an exception:
+   it is no opacity beside that, and only a notice names it.
+4. What no detector found becomes a finding of the model when the joint probability is at least probable, at least *stated* for
+   what it was seen to mistake on real CT (``ONLY_SURE``), and the model can show where. It carries no number and is never stated
+   for sure: the model has seen parts of four patients.
+5. What is less sure, what it was surely mistaken about (``NEVER_ALONE``), and what is part of what a detector found (``PART_OF``)
+   is only named in a notice.
+6. The CT alone decides what is claimed; a history or a dictation may only change how sure it sounds.
 
     findings, coverage, Opinion | None -> Merged (findings, notices)
 """
@@ -27,15 +30,19 @@ from medomni.types.region import Coverage
 
 HEARD_IN = ("chest", "chest_abdomen")
 """Where the model is heard: it learned from CT of the chest."""
-NEVER_ALONE = ("medical_material", "mosaic_attenuation_pattern", "lymphadenopathy", "atelectasis")
-"""Labels that the model was seen to mistake on real CT: bones of the shoulder, which no phantom has, for devices, dark streaks
-beside a beating heart for mosaic attenuation, on a normal chest a hilum for nodes and lung at the pleura for a collapse."""
+NEVER_ALONE = ("medical_material",)
+"""Labels about which the model was surely mistaken on real CT: bones of the shoulder, which no phantom has, and dense calcium."""
+ONLY_SURE = ("mosaic_attenuation_pattern", "lymphadenopathy", "atelectasis")
+"""Labels that the model was seen to mistake on real CT, though never for sure (0.8 at most): dark streaks beside a beating heart
+for mosaic attenuation, on a normal chest a hilum for nodes and lung at the pleura for a collapse."""
 PART_OF = dict.fromkeys(("lung_nodule", "peribronchial_thickening"), ("lung_opacity", "consolidation"))
 """Labels about which the model is not heard alone where a detector found one of these: round foci are part of a pneumonia, and
 the bronchi beside one were seen to be mistaken for thickened ones."""
 NEVER_DENIED = ("lung_opacity",)
 """Labels that the model was seen to overlook on real CT (a pneumonia of 28 mL): what a detector found stays at least possible.
 A consolidation is an opacity, so with this one nothing of it is lost."""
+EXPLAINED_BY = dict.fromkeys(("lung_opacity", "consolidation"), ("atelectasis", "pulmonary_fibrotic_sequela"))
+"""What dense lung may be instead: collapsed or scarred lung is as dense, and detectors that go by density take it for either."""
 IN_LOBES = ("lungs", "airways")
 """Organs whose findings are placed in lobes."""
 CLAIMED = (Presence.PRESENT, Presence.UNCERTAIN)
@@ -55,23 +62,19 @@ def merge(findings: tuple[Finding, ...], coverage: Coverage, opinion: Opinion | 
     """Return the findings after the model was heard; the same where it has no say."""
     if opinion is None or coverage.region not in HEARD_IN:
         return Merged(findings)
-    thoughts = {one.label: one for one in opinion.labels}
-    claimed = {finding.label for finding in findings if finding.presence in CLAIMED}
-    merged, doubted, added, considered = list[Finding](), list[str](), list[str](), list[str]()
-    for finding in findings:
-        one = thoughts.get(finding.label)
-        if one is None or not _is_evaluated(vocabulary().label(finding.label).organ, coverage):
-            merged.append(finding)
-            continue
-        after = _claimed(finding, one, findings) if finding.presence in CLAIMED else _unclaimed(finding, one, claimed)
-        merged.append(after)
-        if finding.presence in CLAIMED and _step(after.probability) != _step(finding.probability):
-            doubted.append(finding.label)
-        if finding.presence not in CLAIMED and after.presence in CLAIMED:
-            added.append(finding.label)
-        elif _is_suspected(finding, one):
-            considered.append(finding.label)
-    return Merged(tuple(merged), tuple(_notices(doubted, added, considered)))
+    thoughts = {one.label: one for one in opinion.labels if _is_evaluated(vocabulary().label(one.label).organ, coverage)}
+    found = {finding.label for finding in findings if finding.presence in CLAIMED}
+    heard = [_heard(finding, thoughts.get(finding.label), findings, found) for finding in findings]
+    merged = tuple(_explained(finding, thoughts.get(finding.label), heard) for finding in heard)
+    doubted, added, considered = list[str](), list[str](), list[str]()
+    for before, after in zip(findings, merged, strict=True):
+        if before.presence in CLAIMED and _step(after.probability) != _step(before.probability):
+            doubted.append(before.label)
+        if before.presence not in CLAIMED and after.presence in CLAIMED:
+            added.append(before.label)
+        elif before.label in thoughts and _is_suspected(before, thoughts[before.label]):
+            considered.append(before.label)
+    return Merged(merged, tuple(_notices(doubted, added, considered)))
 
 
 def _is_evaluated(organ: str, coverage: Coverage) -> bool:
@@ -84,6 +87,32 @@ def measured_probability(findings: Iterable[Finding], label: str) -> float | Non
     own = [finding for finding in findings if finding.label == label and finding.probability is not None]
     judged = [finding.probability or 0.0 for finding in own if finding.presence is not Presence.NOT_EVALUATED]
     return max(judged, default=None)
+
+
+def _heard(finding: Finding, one: LabelOpinion | None, findings: tuple[Finding, ...], found: Container[str]) -> Finding:
+    """A finding after the model was heard about it; the same where it has no say. ``found`` are labels that detectors claim."""
+    if one is None:
+        return finding
+    return _claimed(finding, one, findings) if finding.presence in CLAIMED else _unclaimed(finding, one, found)
+
+
+def _explained(finding: Finding, one: LabelOpinion | None, heard: Iterable[Finding]) -> Finding:
+    """A detector's finding that the model does not see but claims as something else, on each of its sides: less than possible."""
+    reasons = EXPLAINED_BY.get(finding.label, ())
+    if one is None or finding.probability is None or finding.presence not in CLAIMED:
+        return finding
+    seen = one.seen(finding.probability)
+    instead = (other for other in heard if other.label in reasons and other.presence in CLAIMED and _step(other.probability))
+    sides = {side for other in instead for side in _sides(other)}
+    if seen >= least("possible") or not set(_sides(finding)) <= sides:
+        return finding
+    return finding.model_copy(update={"probability": seen, "presence": Presence.UNCERTAIN})
+
+
+def _sides(finding: Finding) -> tuple[Laterality, ...]:
+    """Left, right or both; as it stands where no side is told."""
+    both = finding.laterality is Laterality.BILATERAL
+    return (Laterality.LEFT, Laterality.RIGHT) if both else (finding.laterality,)
 
 
 def _claimed(finding: Finding, one: LabelOpinion, findings: tuple[Finding, ...]) -> Finding:
@@ -107,7 +136,8 @@ def _unclaimed(finding: Finding, one: LabelOpinion, claimed: Container[str]) -> 
     measured = _judged(finding)
     seen = one.seen(measured)
     is_heard = finding.label not in NEVER_ALONE and not any(label in claimed for label in PART_OF.get(finding.label, ()))
-    if not is_heard or seen < least("probable") or not one.evidence:
+    enough = least("stated" if finding.label in ONLY_SURE else "probable")
+    if not is_heard or seen < enough or not one.evidence:
         return finding.model_copy(update={"probability": seen}) if finding.presence is Presence.ABSENT else finding
     entry = vocabulary().label(finding.label)
     return Finding(

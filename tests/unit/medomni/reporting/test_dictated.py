@@ -60,6 +60,20 @@ def test_confirmed_finding_keeps_its_numbers_and_holds_the_words():
     assert codes(done) == []
 
 
+def test_lesion_dictated_in_another_lobe_is_another_lesion():
+    found = drafts.nodule().model_copy(update={"anatomy": ("lung_upper_lobe_left",)})
+    lower = said("lung_nodule", size_mm=30.0, laterality=Laterality.LEFT, anatomy=("lung_lower_lobe_left",))
+    done = heed((found,), dictation(lower))
+    own, same = done.findings
+    assert same == found
+    assert is_dictated(own)
+    assert (own.anatomy, own.measurements[0].value) == (("lung_lower_lobe_left",), 30.0)
+    assert codes(done) == ["dictated_not_seen"]
+    both = heed((found,), dictation(lower, said("lung_nodule", laterality=Laterality.LEFT, anatomy=("lung_upper_lobe_left",))))
+    assert [finding.evidence[-1].source for finding in both.findings] == [SOURCE, SOURCE]
+    assert both.findings[1].measurements == found.measurements
+
+
 def test_another_length_than_the_measured_one_is_told():
     done = heed((drafts.nodule(),), dictation(said("lung_nodule", size_mm=18.0)))
     assert [(n.code, n.fields["dictated"], n.fields["measured"]) for n in done.notices] == [("dictated_size_differs", "18", "8")]

@@ -101,16 +101,55 @@ def test_what_could_not_be_judged_is_claimed_by_the_model_alone():
     assert merged(unknown, opinion("hiatal_hernia", -3.0)) == unknown
 
 
-MISTAKEN = ("medical_material", "mosaic_attenuation_pattern", "lymphadenopathy", "atelectasis")
+MISTAKEN = ("mosaic_attenuation_pattern", "lymphadenopathy", "atelectasis")
 
 
-@pytest.mark.parametrize(("label", "logit"), [("hiatal_hernia", 0.2), *((label, 9.0) for label in MISTAKEN)])
+@pytest.mark.parametrize(
+    ("label", "logit"), [("hiatal_hernia", 0.2), ("medical_material", 9.0), *((label, 2.0) for label in MISTAKEN)]
+)
 def test_what_is_less_sure_or_was_mistaken_before_is_only_named(label, logit):
     nothing = Finding(id="n", label=label, presence=Presence.ABSENT, probability=0.5)
     coverage = CHEST.model_copy(update={"evaluated": (*CHEST.evaluated, "devices")})
     done = merge((nothing,), coverage, opinion(label, logit))
     assert done.findings[0].presence is Presence.ABSENT
     assert [(notice.code, notice.fields) for notice in done.notices] == [("also_considered", {"label": label})]
+
+
+@pytest.mark.parametrize("label", MISTAKEN)
+def test_what_was_mistaken_before_is_claimed_only_when_the_model_is_sure(label):
+    nothing = Finding(id="n", label=label, presence=Presence.NOT_EVALUATED, reason="not_excluded")
+    after = merged(nothing, opinion(label, 3.0))
+    assert (after.presence, after.evidence) == (Presence.UNCERTAIN, (PLACE,))
+
+
+def beside(dense, other, seen=-9.0):
+    """Dense lung that a detector found beside another finding, after the model was heard, and the notices."""
+    both = opinion("lung_opacity", seen).labels + opinion(other.label, 4.0).labels
+    done = merge((dense, other), CHEST, opinion().model_copy(update={"labels": both}))
+    return done.findings[0], [(notice.code, notice.fields["label"]) for notice in done.notices]
+
+
+def test_dense_lung_that_is_a_collapse_in_the_models_eyes_is_no_opacity_beside_it():
+    dense = finding(probability=0.97, laterality=Laterality.LEFT)
+    collapse = finding(probability=0.8, label="atelectasis", laterality=Laterality.BILATERAL)
+    after, notices = beside(dense, collapse)
+    assert (after.presence, after.probability < 0.4) == (Presence.UNCERTAIN, True)
+    assert ("model_is_less_sure", "lung_opacity") in notices
+
+
+@pytest.mark.parametrize(
+    ("instead", "seen"),
+    [
+        (finding(label="atelectasis", laterality=Laterality.RIGHT), -9.0),  # another side
+        (finding(Presence.ABSENT, 0.01, "atelectasis"), -9.0),  # not claimed in the draft
+        (finding(label="atelectasis", laterality=Laterality.LEFT), 1.0),  # the model sees the opacity too
+        (finding(label="emphysema", laterality=Laterality.LEFT), -9.0),  # not dense
+    ],
+    ids=["other side", "not claimed", "seen as opacity", "not dense"],
+)
+def test_dense_lung_that_nothing_else_explains_stays_possible(instead, seen):
+    after, _ = beside(finding(probability=0.97, laterality=Laterality.LEFT), instead, seen)
+    assert after.probability >= 0.4
 
 
 def test_model_is_heard_about_bronchi_where_the_lungs_were_evaluated():
