@@ -2,7 +2,8 @@
 
 A working voxel at the rim of a lesion is part lesion, part muscle, fat or lung. Around the rim every voxel of the study weighs
 two things: how much of each tissue the network sees around it, and how usual its CT number is inside that tissue in this very
-patient. Where noise or equal density makes the numbers useless, they say nothing and the network decides alone.
+patient. Where noise or equal density makes the numbers useless, they say nothing and the network decides alone. An opacity also
+ends towards lung where a voxel is nearer to the patient's lung than to the opacity beside it.
 """
 
 from collections.abc import Iterator
@@ -34,6 +35,8 @@ TISSUES = (
 """Anatomy that is one tissue as far as its density goes; 0 is all else, fat and muscle."""
 FIRST = len(TISSUES) + 1
 """Number of the first tissue whose borders are decided, after the others and all else."""
+OPACITY = FIRST + BORDERED.index("lung_opacity")
+"""Number of the tissue that is an opacity of the lung, where lesions are looked at."""
 RIM_VOXELS = 2
 """How far from its border on the working grid what is sharpened may end (6 mm)."""
 NEAR_VOXELS = 5
@@ -44,6 +47,14 @@ LEAST_SURE = 60
 """Voxels inside a tissue that are enough to know its density from; with fewer its rim is looked at too."""
 ODD_SHARE = 0.02
 """Share of a tissue's voxels that may have any CT number."""
+CORE_VOXELS = 3.0
+"""Deviation of the blur that tells how dense an opacity is near a place: 9 mm."""
+LEAST_CORE = 1e-3
+"""Blurred share from which the core tells."""
+FAINT_HU, DENSE_HU = -750.0, -500.0
+"""An opacity as faint as this has no such middle, for its step to lung is within the noise; from the other on it has one."""
+WATER_HU = 40.0
+"""An opacity counts as no denser than airless lung: vessels with contrast may run through it."""
 STEPS_HU = np.array(
     (-700, -500, -300, -150, -100, -70, -40, -20, -10, 0, 8, 16, 24, 32, 40, 48, 56, 64, 75, 90, 120, 160, 250, 350, 450, 600),
     np.float32,
@@ -71,7 +82,8 @@ def sharpen(anatomy: LabelMap, lesions: LabelMap, working: Volume, study: Volume
     """
     full = on_study(lesions, working.grid, study.grid)
     tissues = _tissues(anatomy, lesions, _LESION_OF[FIRST:])
-    for k, rows, columns, tissue in _decided(tissues, ~np.isin(lesions, _KEPT), working.grid, study):
+    free, least = ~np.isin(lesions, _KEPT), _least_hu(anatomy, lesions, working.hu)
+    for k, rows, columns, tissue in _decided(tissues, free, working.grid, study, least):
         full[k, rows, columns] = _LESION_OF[tissue]
     return full
 
@@ -116,10 +128,29 @@ def keep_airless(full: FullMap, lesions: FullMap, anatomy: LabelMap, working: Gr
             np.copyto(full[k], plane, where=ill & (plane > 0))
 
 
+def _least_hu(anatomy: LabelMap, lesions: LabelMap, hu: Float32[np.ndarray, "z y x"]) -> Float32[np.ndarray, "z y x"] | None:
+    """The CT number in the middle between the patient's lung and the opacity that is near each working voxel; None if none is."""
+    opacity = lesions == _LABEL["lung_opacity"]
+    box = bounding_box(opacity, float(NEAR_VOXELS), (1.0, 1.0, 1.0))
+    healthy = np.isin(anatomy, LOBES) & (lesions == 0)
+    if box is None or not healthy.any():
+        return None
+    lung = np.float32(np.median(hu[healthy]))
+    dense, here = np.full(opacity[box].shape, lung, np.float32), np.minimum(hu[box], WATER_HU)
+    for inside in (opacity[box], ndimage.binary_erosion(opacity[box])):  # a thin one has no core: its rim must tell
+        share = ndimage.gaussian_filter(inside.astype(np.float32), CORE_VOXELS)
+        mean = ndimage.gaussian_filter(np.where(inside, here, 0.0).astype(np.float32), CORE_VOXELS) / np.maximum(share, 1e-6)
+        dense = np.where(share > LEAST_CORE, mean, dense)
+    weight = np.clip((dense - FAINT_HU) / (DENSE_HU - FAINT_HU), 0.0, 1.0) / 2
+    least = np.full(hu.shape, lung, np.float32)
+    least[box] = lung + weight * (dense - lung)
+    return least
+
+
 def _decided(
-    tissues: LabelMap, free: Mask3D, working: Grid, study: Volume
+    tissues: LabelMap, free: Mask3D, working: Grid, study: Volume, least: Float32[np.ndarray, "z y x"] | None = None
 ) -> Iterator[tuple[int, Int64[np.ndarray, "n"], Int64[np.ndarray, "n"], Int64[np.ndarray, "n"]]]:
-    """Slice, rows, columns and tissue of the study's voxels at the rim of the tissues from ``FIRST`` on, as far as it is free."""
+    """Slice, rows, columns, tissue of the study's voxels at the rim of tissues from ``FIRST`` on; no opacity below ``least``."""
     sought = tissues >= FIRST
     box = bounding_box(sought, float(NEAR_VOXELS), (1.0, 1.0, 1.0))
     if box is None:
@@ -127,7 +158,7 @@ def _decided(
     rim = np.zeros(sought.shape, np.uint8)
     near = ndimage.binary_dilation(sought[box], iterations=RIM_VOXELS)
     rim[box] = near & _is_mixed(tissues[box]) & free[box]
-    judge = _Judge.of(tissues, box, working, study)
+    judge = _Judge.of(tissues, box, working, study, None if least is None else least[box])
     last, rows, columns = None, np.zeros(0, np.int64), np.zeros(0, np.int64)
     for k, plane in enumerate(planes_of_study(rim, working, study.grid)):
         if plane is not last:  # neighbouring slices share their planes
@@ -158,11 +189,14 @@ class _Judge:
 
     shares: Float32[np.ndarray, "z y x tissue"]
     usual: Float32[np.ndarray, "step tissue"]
+    least: Float32[np.ndarray, "z y x"] | None
     first: Int64[np.ndarray, "3"]
     working: Grid
 
     @staticmethod
-    def of(tissues: LabelMap, box: tuple[slice, ...], working: Grid, study: Volume) -> "_Judge":
+    def of(
+        tissues: LabelMap, box: tuple[slice, ...], working: Grid, study: Volume, least: Float32[np.ndarray, "d h w"] | None
+    ) -> "_Judge":
         """Look at the tissues in a box."""
         here, count = tissues[box], int(tissues.max()) + 1
         near = ndimage.binary_dilation(here >= FIRST, iterations=NEAR_VOXELS)
@@ -176,7 +210,7 @@ class _Judge:
             places = np.argwhere(inside if inside.sum() >= LEAST_SURE else mask & near) + first
             counts = np.bincount(np.digitize(_hu_at(places, working, study), STEPS_HU), minlength=len(usual))
             usual[:, number] = counts / max(1, counts.sum()) + ODD_SHARE / len(usual)
-        return _Judge(shares, usual, first, working)
+        return _Judge(shares, usual, least, first, working)
 
     def tissues(
         self, study: Volume, k: int, rows: Int64[np.ndarray, "n"], columns: Int64[np.ndarray, "n"]
@@ -186,7 +220,10 @@ class _Judge:
         start = to_index @ (grid.slice_origins_mm[k] - self.working.slice_origins_mm[0]) - self.first
         steps = to_index @ np.stack([grid.column_direction, grid.row_direction], axis=1) * grid.pixel_spacing_mm
         place = start + rows[:, None] * steps[:, 0] + columns[:, None] * steps[:, 1]
-        likely = _interpolate(self.shares, place) * self.usual[np.digitize(study.hu[k, rows, columns], STEPS_HU)]
+        hu = study.hu[k, rows, columns]
+        likely = _interpolate(self.shares, place) * self.usual[np.digitize(hu, STEPS_HU)]
+        if self.least is not None:
+            likely[hu < _interpolate(self.least[..., None], place)[:, 0], OPACITY] = 0.0
         return np.asarray(likely.argmax(axis=1))
 
 

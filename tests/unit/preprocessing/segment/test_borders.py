@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from evaluation.metrics.overlap import dice as overlap
 from medomni.types.volume import Grid, Volume
@@ -40,6 +41,19 @@ def test_lesion_ends_where_its_density_does(inside, outside, around):
     after = overlap(sharpen(anatomy, lesions, working, volume) > 0, ball)
     assert before < 0.93
     assert after > 0.96
+
+
+def test_blurred_rim_of_dense_lung_is_no_opacity_though_ground_glass_elsewhere_is_as_dense():
+    dense, glass = factories.ball(FINE, (-13, 0, 0), 9), factories.ball(FINE, (14, 0, 0), 9)
+    clear = factories.volume(-860, FINE, [(dense, 40), (glass, -500)])
+    blurred = Volume(np.rint(ndimage.gaussian_filter(clear.hu.astype(float), 1.5)).astype(np.int16), FINE)
+    volume = noisy(blurred, 15.0)
+    working = to_working(volume, (3.0, 3.0, 3.0))
+    seen = factories.ball(working.grid, (-13, 0, 0), 11) | factories.ball(working.grid, (14, 0, 0), 11)
+    full = sharpen(np.full(working.hu.shape, LOBE, np.uint8), np.where(seen, OPACITY, 0).astype(np.uint8), working, volume)
+    left = np.indices(FINE.shape)[2] < 30
+    assert overlap((full > 0) & left, dense) > 0.95
+    assert overlap((full > 0) & ~left, glass) > 0.93
 
 
 @pytest.mark.parametrize("name", ["heart", "aorta", "pulmonary_artery"])
