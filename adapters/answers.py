@@ -62,10 +62,20 @@ class Rows:
     detected: Float64[np.ndarray, "row label"]
 
 
-def fit(files: Sequence[Path], patients: Sequence[Patient], omni: Omni, words: TextWords) -> dict[str, Answering]:
-    """Return how each label's logit becomes an answer; ``files`` and ``patients`` are the same phantoms."""
+def fit(
+    files: Sequence[Path], patients: Sequence[Patient], omni: Omni, words: TextWords, more: Sequence[Path] = ()
+) -> dict[str, Answering]:
+    """Return how each label's logit becomes an answer.
+
+    Args:
+        files: phantoms that no network learned from.
+        patients: the same.
+        omni: the model.
+        words: its tokenizer.
+        more: phantoms that the near network did not learn from: they too say which cells a box is drawn round.
+    """
     rows = answered(patients, omni, words)
-    boxes = fit_boxes(files, omni.vision.near, rows.logits[:: len(HISTORIES)])
+    boxes = fit_boxes(files, omni.vision.near, rows.logits[:: len(HISTORIES)], more)
     answers = {}
     for number, label in enumerate(LABELS):
         offset, slope, joint, threshold = fit_label(rows.logits[:, number], rows.truth[:, number], rows.detected[:, number])
@@ -117,7 +127,7 @@ def fit_label(
 
 
 def fit_boxes(
-    files: Sequence[Path], near: NearNetwork, logits: Float64[np.ndarray, "file label"]
+    files: Sequence[Path], near: NearNetwork, logits: Float64[np.ndarray, "file label"], more: Sequence[Path] = ()
 ) -> dict[str, tuple[Extent, Chance]]:
     """For each label how its boxes are drawn and how likely each is right.
 
@@ -125,8 +135,9 @@ def fit_boxes(
         files: the phantoms.
         near: the network that scores their cells.
         logits: what the model says of each label from the CT of each file alone.
+        more: phantoms that only the extents follow from.
     """
-    extents = fit_extents(files, near)
+    extents = fit_extents((*files, *more), near)
     drawn: dict[str, list[tuple[float, float, bool]]] = {label: [] for label in LABELS}
     for file, whole in zip(files, logits, strict=True):
         sample = load_sample(file)

@@ -104,7 +104,8 @@ def fit_answers(recipe: "AnswersRecipe", work: Path, progress: "Progress", jobs:
     seeds = range(recipe.first_seed, recipe.first_seed + recipe.phantoms)
     files = judged.write(seeds, work / "judged", jobs or os.cpu_count() or 1, progress)
     words = TextWords((work / WORDS).read_text("utf-8"), omni.config.longest_text)
-    found = answers.fit(files, _patients(files, omni, work, progress), omni, words)
+    unseen = sorted((work / "bank-fused").glob("*.npz"))
+    found = answers.fit(files, _patients(files, omni, work, progress), omni, words, unseen)
     out = work / "omni"
     out.mkdir(exist_ok=True)
     checkpoint.save(omni, found, work / WORDS, out)

@@ -73,6 +73,10 @@ def test_extent_is_that_under_which_the_lesions_lie(tmp_path):
     assert extents["emphysema"] == answers.USUAL
     boxes = answers.fit_boxes(files, Knows(tiny()), np.zeros((3, len(LABELS))))
     assert {label: extent for label, (extent, _) in boxes.items()} == extents
+    alone = answers.fit_boxes(files[:1], Knows(tiny()), np.zeros((1, len(LABELS))))["consolidation"][0]
+    assert alone == answers.USUAL  # one lesion fits no extent, with those of two more phantoms it does
+    with_more = answers.fit_boxes(files[:1], Knows(tiny()), np.zeros((1, len(LABELS))), files[1:])
+    assert with_more["consolidation"][0] == extents["consolidation"]
     sample = load_sample(files[0])
     assert len(answers.true_boxes(sample, "consolidation")) == 1
     assert answers.cells_of(sample, near.NearNetwork(tiny()).eval()).shape == (len(LABELS), 12, 12, 12)
