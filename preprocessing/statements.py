@@ -44,11 +44,6 @@ def is_open(remark: Remark, statement: str, language: str) -> bool:
     return bool(joint) and "," not in first and remark.label in said_twice[1] and is_second
 
 
-def sides_of(remark: Remark) -> frozenset[Laterality]:
-    """The sides that a remark names."""
-    return frozenset(side for side in SIDES if remark.laterality in (side, Laterality.BILATERAL))
-
-
 def _cut(text: str, language: str) -> list[str]:
     """The text cut where both halves name a finding and the second has a side, a denial or an article of its own."""
     cuts, start = list[str](), 0

@@ -130,7 +130,7 @@ def _is_plural(words: str) -> bool:
 
 def is_there(finding: Finding, said: Place) -> bool:
     """Whether a finding lies where the words say; one whose lobe is not known lies in none."""
-    own = _sides(finding)
+    own = finding.laterality.sides
     if said.sides and finding.laterality is not Laterality.NONE and not own & said.sides:
         return False
     if said.sides and finding.laterality is Laterality.NONE and not finding.anatomy and said.lobes:
@@ -143,10 +143,6 @@ def _is_in(finding: Finding, lobe: str) -> bool:
     _, level, _, side = lobe.split("_")
     has_lobes = any("_lobe_" in name for name in finding.anatomy)
     return lobe in finding.anatomy or (not has_lobes and f"{side}_{level}_zone" in finding.anatomy)
-
-
-def _sides(finding: Finding) -> set[Laterality]:
-    return {side for side in SIDES if finding.laterality in (side, Laterality.BILATERAL)}
 
 
 def size_mm(finding: Finding) -> float | None:

@@ -25,7 +25,7 @@ from medomni.types.report import Origin, Report, Sentence, Verdict
 from medomni.types.section import SectionName
 from preprocessing.commands import Command, Does, commands, fitting, grammar
 from preprocessing.spoken import number_of, written
-from preprocessing.statements import LIST, is_open, sides_of, statements
+from preprocessing.statements import LIST, is_open, statements
 from preprocessing.targets import (
     SAME_MM,
     Meant,
@@ -395,7 +395,7 @@ def _stated(asked: _Asked, text: str, *, is_added: bool) -> Iterator[_Answer]:
 def _denied(asked: _Asked, remark: Remark, statement: str) -> Iterator[_Answer]:
     """A denial: of the label, or only of a place, a size or a kind, which is then written as it was said."""
     there = claimed(asked.now, (remark.label,))
-    at = Place(sides_of(remark), remark.anatomy)
+    at = Place(remark.laterality.sides, remark.anatomy)
     is_narrow = remark.size_mm is not None or grammar(asked.command.language).words["narrowed"].search(statement)
     if not at.sides and not at.lobes and not is_narrow:
         edit = State(label=remark.label, presence=Presence.ABSENT, origin=asked.origin)
@@ -414,7 +414,7 @@ def _denied(asked: _Asked, remark: Remark, statement: str) -> Iterator[_Answer]:
 def _claimed(asked: _Asked, remark: Remark, statement: str, *, is_added: bool) -> Iterator[_Answer]:
     """A finding that is said to be there: the one that is there already, or a new one."""
     there = claimed(asked.now, (remark.label,))
-    at = Place(sides_of(remark), remark.anatomy)
+    at = Place(remark.laterality.sides, remark.anatomy)
     is_another = bool(grammar(asked.command.language).words["another"].search(statement))
     same = () if is_another else tuple(finding for finding in there if is_there(finding, at))
     if len(same) > 1 and (remark.size_mm is not None or is_added):
@@ -436,7 +436,7 @@ def _claimed(asked: _Asked, remark: Remark, statement: str, *, is_added: bool) -
 
 def _would_merge(there: tuple[Finding, ...], remark: Remark) -> bool:
     """Whether the rule of dictated findings would take a new one for one that is there (``reporting/dictated.py``)."""
-    sides = sides_of(remark)
+    sides = remark.laterality.sides
     is_dictated = any(finding.id.startswith("dictated-") for finding in there)
     return is_dictated or any(not sides or is_there(finding, Place(sides, ())) for finding in there)
 

@@ -190,8 +190,7 @@ def _is_compatible(found: set[Laterality], said: set[Laterality]) -> bool:
 
 
 def _sides(named: Iterable[Laterality]) -> set[Laterality]:
-    found = set(named)
-    return {side for side in SIDES if side in found or Laterality.BILATERAL in found}
+    return {side for one in named for side in one.sides}
 
 
 def _decimals(size: float) -> int:

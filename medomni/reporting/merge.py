@@ -65,7 +65,7 @@ def merge(findings: tuple[Finding, ...], coverage: Coverage, opinion: Opinion | 
     thoughts = {one.label: one for one in opinion.labels if _is_evaluated(vocabulary().label(one.label).organ, coverage)}
     found = {finding.label for finding in findings if finding.presence in CLAIMED}
     heard = [_heard(finding, thoughts.get(finding.label), findings, found) for finding in findings]
-    merged = tuple(_explained(finding, thoughts.get(finding.label), heard) for finding in heard)
+    merged = tuple(_explained(finding, thoughts.get(finding.label), findings, heard) for finding in heard)
     doubted, added, considered = list[str](), list[str](), list[str]()
     for before, after in zip(findings, merged, strict=True):
         if before.presence in CLAIMED and _step(after.probability) != _step(before.probability):
@@ -96,23 +96,17 @@ def _heard(finding: Finding, one: LabelOpinion | None, findings: tuple[Finding, 
     return _claimed(finding, one, findings) if finding.presence in CLAIMED else _unclaimed(finding, one, found)
 
 
-def _explained(finding: Finding, one: LabelOpinion | None, heard: Iterable[Finding]) -> Finding:
+def _explained(finding: Finding, one: LabelOpinion | None, findings: tuple[Finding, ...], heard: Iterable[Finding]) -> Finding:
     """A detector's finding that the model does not see but claims as something else, on each of its sides: less than possible."""
-    reasons = EXPLAINED_BY.get(finding.label, ())
-    if one is None or finding.probability is None or finding.presence not in CLAIMED:
+    reasons, best = EXPLAINED_BY.get(finding.label, ()), measured_probability(findings, finding.label)
+    if one is None or best is None or finding.presence not in CLAIMED:
         return finding
-    seen = one.seen(finding.probability)
+    seen = one.seen(best)
     instead = (other for other in heard if other.label in reasons and other.presence in CLAIMED and _step(other.probability))
-    sides = {side for other in instead for side in _sides(other)}
-    if seen >= least("possible") or not set(_sides(finding)) <= sides:
+    sides = {side for other in instead for side in other.laterality.sides}
+    if seen >= least("possible") or not finding.laterality.sides or not finding.laterality.sides <= sides:
         return finding
     return finding.model_copy(update={"probability": seen, "presence": Presence.UNCERTAIN})
-
-
-def _sides(finding: Finding) -> tuple[Laterality, ...]:
-    """Left, right or both; as it stands where no side is told."""
-    both = finding.laterality is Laterality.BILATERAL
-    return (Laterality.LEFT, Laterality.RIGHT) if both else (finding.laterality,)
 
 
 def _claimed(finding: Finding, one: LabelOpinion, findings: tuple[Finding, ...]) -> Finding:

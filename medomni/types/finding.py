@@ -28,6 +28,12 @@ class Laterality(StrEnum):
     UNKNOWN = "unknown"
     NONE = "none"
 
+    @property
+    def sides(self) -> "frozenset[Laterality]":
+        """Left, right or both; none where no side is known."""
+        both = (Laterality.LEFT, Laterality.RIGHT)
+        return frozenset(both if self is Laterality.BILATERAL else {self} & set(both))
+
 
 class Measurement(Value):
     """One measured number with its unit and place; ``value`` is exact, rounding belongs to the writer.

@@ -138,17 +138,19 @@ def test_dense_lung_that_is_a_collapse_in_the_models_eyes_is_no_opacity_beside_i
 
 
 @pytest.mark.parametrize(
-    ("instead", "seen"),
+    ("dense", "instead", "seen"),
     [
-        (finding(label="atelectasis", laterality=Laterality.RIGHT), -9.0),  # another side
-        (finding(Presence.ABSENT, 0.01, "atelectasis"), -9.0),  # not claimed in the draft
-        (finding(label="atelectasis", laterality=Laterality.LEFT), 1.0),  # the model sees the opacity too
-        (finding(label="emphysema", laterality=Laterality.LEFT), -9.0),  # not dense
+        (Laterality.LEFT, finding(label="atelectasis", laterality=Laterality.RIGHT), -9.0),
+        (Laterality.BILATERAL, finding(label="atelectasis", laterality=Laterality.RIGHT), -9.0),
+        (Laterality.UNKNOWN, finding(label="atelectasis", laterality=Laterality.UNKNOWN), -9.0),
+        (Laterality.LEFT, finding(Presence.ABSENT, 0.01, "atelectasis"), -9.0),
+        (Laterality.LEFT, finding(label="atelectasis", laterality=Laterality.LEFT), -3.0),  # both together see it: 0.62
+        (Laterality.LEFT, finding(label="emphysema", laterality=Laterality.LEFT), -9.0),
     ],
-    ids=["other side", "not claimed", "seen as opacity", "not dense"],
+    ids=["other side", "one side of two", "side unknown", "not claimed", "seen as opacity", "not dense"],
 )
-def test_dense_lung_that_nothing_else_explains_stays_possible(instead, seen):
-    after, _ = beside(finding(probability=0.97, laterality=Laterality.LEFT), instead, seen)
+def test_dense_lung_that_nothing_else_explains_stays_possible(dense, instead, seen):
+    after, _ = beside(finding(probability=0.97, laterality=dense), instead, seen)
     assert after.probability >= 0.4
 
 
