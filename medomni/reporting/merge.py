@@ -6,11 +6,11 @@ The rule, for each label that the model answers in an organ that was evaluated:
 2. What a detector found stays found: the model may soften its wording, by a step of the ladder at a time as the joint probability
    falls, below *possible* to a notice; what was stated for sure, and opacities (``NEVER_DENIED``), are never less than possible.
    Its numbers and places are the detector's.
-3. Dense lung that the model reads as something else (``EXPLAINED_BY``), which the draft claims in the same lobe, is an exception:
-   it is no opacity beside that, and only a notice names it.
+3. Dense lung that the model reads as something else (``EXPLAINED_BY``), which the draft claims on each of its sides, is an
+   exception: it is no opacity beside that, and only a notice names it.
 4. What no detector found becomes a finding of the model when the joint probability is at least probable, at least *stated* for
    what it was seen to mistake on real CT (``ONLY_SURE``), and the model can show where. It carries no number and is never stated
-   for sure: the model has seen parts of four patients.
+   for sure: the model has seen parts of three patients.
 5. What is less sure, what it was surely mistaken about (``NEVER_ALONE``), and what is part of what a detector found (``PART_OF``)
    is only named in a notice.
 6. The CT alone decides what is claimed; a history or a dictation may only change how sure it sounds.
