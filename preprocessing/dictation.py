@@ -44,7 +44,7 @@ def _remark(mention: Mention, span: tuple[int, int], language: str) -> Remark:
     return Remark(
         label=mention.label,
         presence=Presence.ABSENT if mention.is_denied else said,
-        laterality=Laterality.BILATERAL if len(sides) == 2 else next(iter(sides), Laterality.NONE),
+        laterality=Laterality.of(sides),
         anatomy=lobes,
         size_mm=mention.size_mm,
         start=span[0],

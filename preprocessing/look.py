@@ -158,7 +158,4 @@ def _labels_at(cells: Int64[np.ndarray, "n 3"], scan: Scan) -> "np.ndarray":
 
 
 def _laterality(structures: tuple[str, ...]) -> Laterality:
-    sides = {side for side in ("left", "right") if any(name.endswith(side) for name in structures)}
-    if not sides:
-        return Laterality.NONE
-    return Laterality.BILATERAL if len(sides) == 2 else Laterality(sides.pop())
+    return Laterality.of(side for side in ("left", "right") if any(name.endswith(side) for name in structures))

@@ -14,7 +14,7 @@ from medomni.types.dictation import Remark
 from medomni.types.finding import Laterality, Presence
 from preprocessing.commands import grammar
 from preprocessing.dictation import read
-from preprocessing.targets import SIDES, lengths_mm, place
+from preprocessing.targets import lengths_mm, place
 
 LIST = re.compile(r",? and |, | or |、|和|及|，")
 _OWN = re.compile(r"(?:an? |no |without |possible |probable |[0-9])|[左右双两无未]", re.IGNORECASE)
@@ -60,8 +60,7 @@ def _cut(text: str, language: str) -> list[str]:
 def _placed(remarks: tuple[Remark, ...], statement: str, language: str) -> Iterator[Remark]:
     at, sizes = place(statement, language), lengths_mm(statement)
     size = max(sizes) if sizes and len(remarks) == 1 else None
-    side = Laterality.BILATERAL if len(at.sides) == len(SIDES) else next(iter(at.sides), Laterality.NONE)
     for remark in remarks:
         is_sided = vocabulary().label(remark.label).is_sided
-        where = {"laterality": side if is_sided else Laterality.NONE, "anatomy": at.lobes if is_sided else ()}
+        where = {"laterality": Laterality.of(at.sides) if is_sided else Laterality.NONE, "anatomy": at.lobes if is_sided else ()}
         yield remark.model_copy(update={**where, "size_mm": remark.size_mm or size})

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from itertools import cycle
 
 from medomni.errors import BadInput
+from medomni.reporting.dictated import is_about
 from medomni.reporting.edit import apply
 from medomni.reporting.hedge import hedge
 from medomni.reporting.phrases import bank
@@ -427,18 +428,11 @@ def _claimed(asked: _Asked, remark: Remark, statement: str, *, is_added: bool) -
         yield asked.why("which", options=asked.calls(same))
     elif same and remark.size_mm is not None:
         yield _sized(asked, same[0], statement)
-    elif same or not _would_merge(there, remark):
+    elif same or not any(is_about(remark, finding) for finding in there):
         key = "add" if not same else "agree" if all(_is_sure(finding) for finding in same) else "surely"
         yield _Proposed(_state_of(asked, remark), asked.answer(key, what=_said(asked, remark)))
     else:
         yield _inserted(asked, statement, FINDINGS, _after(asked.now, remark.label))
-
-
-def _would_merge(there: tuple[Finding, ...], remark: Remark) -> bool:
-    """Whether the rule of dictated findings would take a new one for one that is there (``reporting/dictated.py``)."""
-    sides = remark.laterality.sides
-    is_dictated = any(finding.id.startswith("dictated-") for finding in there)
-    return is_dictated or any(not sides or is_there(finding, Place(sides, ())) for finding in there)
 
 
 def _is_sure(finding: Finding) -> bool:

@@ -6,7 +6,7 @@ The person outranks the machine, and is told where both differ. For each label t
    holds the remark as evidence. What was only possible or probable is stated where the person said it without doubt, of this one
    finding or of both sides. A dictated length that differs from the measured one is told in a notice.
 2. Dictated as there, and not found there: it becomes a finding of the person, without a probability, and a notice tells that no
-   detector found it.
+   detector found it. Nodules that are dictated in different places or with different lengths are different findings.
 3. Dictated as absent, and not found: absent, also where nothing else had looked.
 4. Dictated as absent, and found: absent, as dictated, and a warning tells that the images say otherwise. Where one side alone is
    denied, what lies on the other stays.
@@ -18,7 +18,9 @@ that was found; a notice tells of it.
 """
 
 from collections.abc import Iterable, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
+from itertools import count
 
 from medomni.anatomy import LOBES
 from medomni.reporting.hedge import is_claimed
@@ -33,7 +35,8 @@ SIZE = "dictated_diameter"
 """Name of a length that was dictated."""
 TOLERATED_MM, TOLERATED_SHARE = 2.0, 0.2
 """A dictated length that lies within either of the measured one is the same."""
-SIDES = (Laterality.LEFT, Laterality.RIGHT)
+COUNTED = ("lung_nodule",)
+"""Labels whose lesions are told one by one."""
 _LOBES = {lobe for side in LOBES.values() for lobe in side}
 
 
@@ -82,9 +85,9 @@ def is_dictated(finding: Finding) -> bool:
 
 def _there(label: str, own: Sequence[Finding], remarks: Sequence[Remark], is_heard: bool) -> tuple[list[Finding], list[Notice]]:
     claimed = [finding for finding in own if is_claimed(finding)]
-    seen = [remark for remark in remarks if any(_is_about(remark, finding) for finding in claimed)]
+    seen = [remark for remark in remarks if any(is_about(remark, finding) for finding in claimed)]
     unseen = [remark for remark in remarks if remark not in seen]
-    matching = [finding for finding in claimed if any(_is_about(remark, finding) for remark in seen)]
+    matching = [finding for finding in claimed if any(is_about(remark, finding) for remark in seen)]
     kept, notices = list(claimed) if unseen else list(own), list[Notice]()
     if matching:
         said = _said(seen)
@@ -95,23 +98,49 @@ def _there(label: str, own: Sequence[Finding], remarks: Sequence[Remark], is_hea
         kept = [noted[matching.index(finding)] if finding in matching else finding for finding in kept]
         notices += _size_notices(label, matching, _sizes(seen))
     if unseen:
-        kept.insert(0, _own_finding(label, unseen, is_heard))
+        taken = {finding.id for finding in kept}
+        kept[:0] = [_own_finding(lesion, is_heard, taken) for lesion in _lesions(unseen)]
         sides = _sides(finding.laterality for finding in claimed)
-        differs = claimed and not any(_is_compatible(sides, _sides([remark.laterality])) for remark in unseen)
+        differs = claimed and not any(_may_meet(sides, _sides([remark.laterality])) for remark in unseen)
         code, level = ("dictated_side_differs", NoticeLevel.WARNING) if differs else ("dictated_not_seen", NoticeLevel.INFO)
         notices.append(Notice(code=code, level=level, fields={"label": label}))
     return kept, notices
 
 
-def _own_finding(label: str, remarks: Sequence[Remark], is_heard: bool) -> Finding:
-    """What nothing but a person's remarks tells of."""
+def _lesions(remarks: Sequence[Remark]) -> list[list[Remark]]:
+    """The remarks of a label by what they speak of: one lesion each where lesions are counted, else all together."""
+    if remarks[0].label not in COUNTED:
+        return [list(remarks)]
+    lesions = list[list[Remark]]()
+    for remark in remarks:
+        same = next((lesion for lesion in lesions if all(_is_same_lesion(remark, other) for other in lesion)), None)
+        if same is None:
+            lesions.append([remark])
+        else:
+            same.append(remark)
+    return lesions
+
+
+def _is_same_lesion(one: Remark, other: Remark) -> bool:
+    """Whether two remarks may speak of the same: a lesion lies on one side, so what is on both is not what is on one."""
+    sides, sizes = {remark.laterality.sides for remark in (one, other)} - {frozenset()}, _sizes([one, other])
+    is_there = len(sides) < 2 and _may_meet(_lobes_of(one), _lobes_of(other))
+    return is_there and (len(sizes) < 2 or _is_same(*sizes))
+
+
+def _own_finding(remarks: Sequence[Remark], is_heard: bool, taken: set[str]) -> Finding:
+    """What nothing but a person's remarks tells of; its id, which none of the ``taken`` is, becomes one of them."""
+    label = remarks[0].label
     sides = _sides(remark.laterality for remark in remarks) if vocabulary().label(label).is_sided else set()
     is_sure = not is_heard and any(remark.presence is Presence.PRESENT for remark in remarks)
+    first = f"dictated-{label.replace('_', '-')}"
+    own = next(name for name in (first, *(f"{first}-{number}" for number in count(2))) if name not in taken)
+    taken.add(own)
     return Finding(
-        id=f"dictated-{label.replace('_', '-')}",
+        id=own,
         label=label,
         presence=Presence.PRESENT if is_sure else Presence.UNCERTAIN,
-        laterality=Laterality.BILATERAL if len(sides) == len(SIDES) else next(iter(sides), Laterality.NONE),
+        laterality=Laterality.of(sides),
         anatomy=tuple(dict.fromkeys(lobe for remark in remarks for lobe in remark.anatomy)),
         measurements=tuple(
             Measurement(name=SIZE, value=size, unit="mm", decimals=_decimals(size)) for size in _sizes(remarks)[:1]
@@ -131,19 +160,22 @@ def _sizes(remarks: Iterable[Remark]) -> list[float]:
 def _is_stated(finding: Finding, matching: Sequence[Finding], remarks: Sequence[Remark]) -> bool:
     """Whether a remark without doubt is about this finding: about none but it, or about both sides."""
     for remark in remarks:
-        about = [one for one in matching if _is_about(remark, one)]
+        about = [one for one in matching if is_about(remark, one)]
         is_meant = about == [finding] or (finding in about and remark.laterality is Laterality.BILATERAL)
         if is_meant and remark.presence is Presence.PRESENT:
             return True
     return False
 
 
-def _is_about(remark: Remark, finding: Finding) -> bool:
+def is_about(remark: Remark, finding: Finding) -> bool:
     """Whether side and lobes of a remark fit a finding of its label."""
     said = _sides([remark.laterality]) if vocabulary().label(finding.label).is_sided else set()
-    is_side = _is_compatible(_sides([finding.laterality]), said)
-    dictated, found = (_LOBES & set(anatomy) for anatomy in (remark.anatomy, finding.anatomy))
-    return is_side and (not dictated or not found or bool(dictated & found))
+    is_side = _may_meet(_sides([finding.laterality]), said)
+    return is_side and _may_meet(_lobes_of(remark), _lobes_of(finding))
+
+
+def _lobes_of(one: Remark | Finding) -> set[str]:
+    return _LOBES & set(one.anatomy)
 
 
 def _absent(label: str, own: Sequence[Finding], remark: Remark, is_heard: bool) -> tuple[list[Finding], list[Notice]]:
@@ -185,8 +217,9 @@ def _is_same(dictated_mm: float, measured_mm: float) -> bool:
     return difference <= max(TOLERATED_MM, TOLERATED_SHARE * measured_mm)
 
 
-def _is_compatible(found: set[Laterality], said: set[Laterality]) -> bool:
-    return not found or not said or bool(found & said)
+def _may_meet(some: AbstractSet[str], others: AbstractSet[str]) -> bool:
+    """Whether places may be the same: they share one, or either is not told."""
+    return not some or not others or bool(some & others)
 
 
 def _sides(named: Iterable[Laterality]) -> set[Laterality]:

@@ -1,5 +1,6 @@
 """Findings and measurements: what was seen, where, how large, and the evidence for it."""
 
+from collections.abc import Iterable
 from enum import StrEnum
 
 from pydantic import Field, model_validator
@@ -33,6 +34,12 @@ class Laterality(StrEnum):
         """Left, right or both; none where no side is known."""
         both = (Laterality.LEFT, Laterality.RIGHT)
         return frozenset(both if self is Laterality.BILATERAL else {self} & set(both))
+
+    @classmethod
+    def of(cls, sides: Iterable[str]) -> "Laterality":
+        """The name of sides, "left" and "right": both, one, or none."""
+        named = {cls(side) for side in sides}
+        return cls.BILATERAL if len(named) > 1 else next(iter(named), cls.NONE)
 
 
 class Measurement(Value):

@@ -113,7 +113,7 @@ def kidney_stones(case: Case) -> tuple[Finding, ...]:
             label=label,
             presence=presence_of(best),
             probability=best,
-            laterality=Laterality.BILATERAL if len(seen) == 2 else Laterality(seen[0]),
+            laterality=Laterality.of(seen),
             measurements=tuple(
                 Measurement(
                     name=f"stone_length_{side}",

@@ -90,9 +90,7 @@ def _finding(case: Case, label: str, textures: Textures) -> Finding:
 
 def _laterality(sides: list[str]) -> Laterality:
     named = [side for side in sides if side != "unknown"]
-    if not named:
-        return Laterality.UNKNOWN
-    return Laterality.BILATERAL if len(named) == 2 else Laterality(named[0])
+    return Laterality.of(named) if named else Laterality.UNKNOWN
 
 
 def _evidence(case: Case, textures: Textures, label: str, side: str, lung: tuple[Region, ...]) -> Evidence:

@@ -55,7 +55,7 @@ def emphysema(case: Case) -> tuple[Finding, ...]:
             label=LABEL,
             presence=presence_of(worst),
             probability=worst,
-            laterality=Laterality.NONE if not sides else Laterality.BILATERAL if len(sides) == 2 else Laterality(sides[0]),
+            laterality=Laterality.of(sides),
             measurements=tuple(
                 Measurement(name=f"laa950_{side}", value=share, unit="%", structure="lungs", decimals=1)
                 for side, share in figures.items()

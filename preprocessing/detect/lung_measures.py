@@ -55,14 +55,10 @@ def _lung_measure(regions: tuple[Region, ...], label: str, name: str, source: st
         id=label.replace("_", "-"),
         label=label,
         presence=Presence.PRESENT,
-        laterality=_laterality([side for side, parts in sides.items() if parts]),
+        laterality=Laterality.of(side for side, parts in sides.items() if parts),
         measurements=(*measurements, both),
         evidence=tuple(Evidence(structure=r.structure, box_mm=r.box_mm, source="segmentation") for r in lungs),
     )
-
-
-def _laterality(sides: list[str]) -> Laterality:
-    return Laterality.BILATERAL if len(sides) == 2 else Laterality(sides[0])
 
 
 def _crosses_gap(regions: Iterable[Region], name: str) -> bool:

@@ -74,6 +74,39 @@ def test_lesion_dictated_in_another_lobe_is_another_lesion():
     assert both.findings[1].measurements == found.measurements
 
 
+def test_nodules_dictated_in_two_places_are_two_findings_and_keep_their_lengths():
+    upper = said("lung_nodule", size_mm=8.0, laterality=Laterality.RIGHT, anatomy=("lung_upper_lobe_right",))
+    lower = said("lung_nodule", size_mm=14.0, laterality=Laterality.LEFT, anatomy=("lung_lower_lobe_left",))
+    again = said("lung_nodule", laterality=Laterality.LEFT)
+    both = said("lung_nodule", laterality=Laterality.BILATERAL)
+    done = heed((absent("lung_nodule"),), dictation(both, upper, lower, again))
+    told = [(f.id, f.laterality, f.anatomy, [m.value for m in f.measurements]) for f in done.findings if is_dictated(f)]
+    assert told == [
+        ("dictated-lung-nodule", Laterality.BILATERAL, (), []),
+        ("dictated-lung-nodule-2", Laterality.RIGHT, ("lung_upper_lobe_right",), [8.0]),
+        ("dictated-lung-nodule-3", Laterality.LEFT, ("lung_lower_lobe_left",), [14.0]),
+    ]
+    assert codes(done) == ["dictated_not_seen"]
+
+
+def test_nodule_dictated_later_is_not_taken_for_the_first():
+    first = heed((), dictation(said("lung_nodule", size_mm=8.0, laterality=Laterality.RIGHT))).findings
+    done = heed(first, dictation(said("lung_nodule", size_mm=14.0, laterality=Laterality.LEFT)))
+    assert {f.id: f.laterality for f in done.findings} == {
+        "dictated-lung-nodule": Laterality.RIGHT,
+        "dictated-lung-nodule-2": Laterality.LEFT,
+    }
+
+
+def test_two_lengths_in_one_place_are_two_nodules_and_opacities_of_both_sides_are_one():
+    here = {"laterality": Laterality.RIGHT, "anatomy": ("lung_upper_lobe_right",)}
+    nodules = [said("lung_nodule", size_mm=size, **here) for size in (5.0, 12.0, 12.5)]
+    assert [f.measurements[0].value for f in heed((), dictation(*nodules)).findings] == [5.0, 12.0]
+    opacities = [said("lung_opacity", laterality=side) for side in (Laterality.LEFT, Laterality.RIGHT)]
+    (one,) = heed((), dictation(*opacities)).findings
+    assert one.laterality is Laterality.BILATERAL
+
+
 def test_another_length_than_the_measured_one_is_told():
     done = heed((drafts.nodule(),), dictation(said("lung_nodule", size_mm=18.0)))
     assert [(n.code, n.fields["dictated"], n.fields["measured"]) for n in done.notices] == [("dictated_size_differs", "18", "8")]
