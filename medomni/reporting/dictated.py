@@ -20,7 +20,7 @@ that was found; a notice tells of it.
 from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from itertools import count
+from itertools import chain, count
 
 from medomni.anatomy import LOBES
 from medomni.reporting.hedge import is_claimed
@@ -134,7 +134,8 @@ def _own_finding(remarks: Sequence[Remark], is_heard: bool, taken: set[str]) -> 
     sides = _sides(remark.laterality for remark in remarks) if vocabulary().label(label).is_sided else set()
     is_sure = not is_heard and any(remark.presence is Presence.PRESENT for remark in remarks)
     first = f"dictated-{label.replace('_', '-')}"
-    own = next(name for name in (first, *(f"{first}-{number}" for number in count(2))) if name not in taken)
+    names = chain([first], (f"{first}-{number}" for number in count(2)))
+    own = next(name for name in names if name not in taken)
     taken.add(own)
     return Finding(
         id=own,

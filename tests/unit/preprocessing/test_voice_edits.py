@@ -217,13 +217,32 @@ def test_two_findings_of_one_sentence_keep_their_own_sides():
     assert (effusion.laterality, consolidation.laterality) == (Laterality.LEFT, Laterality.RIGHT)
 
 
-def test_second_nodule_of_a_lung_is_written_and_not_taken_for_the_first():
+def test_second_nodule_of_a_lung_is_a_finding_of_its_own():
     said = "add a five millimeter nodule in the right middle lobe"
-    assert edits(said) == (
-        Insert(section=FINDINGS, index=2, text="A 5 mm nodule in the right middle lobe.", origin=Origin.DICTATED),
+    (edit,) = edits(said)
+    assert edit == State(
+        label="lung_nodule",
+        presence=Presence.PRESENT,
+        laterality=Laterality.RIGHT,
+        anatomy=("lung_middle_lobe_right",),
+        diameter_mm=5.0,
     )
     now = texts(after(said), FINDINGS)
-    assert "A 5 mm nodule in the right middle lobe." in now
+    assert any("right middle lobe, 5 mm as dictated" in text for text in now)
+    assert any("right upper lobe, 11 x 9 mm" in text for text in now)
+    third = after("add a seven millimeter nodule in the left upper lobe", after(said))
+    assert [finding.id for finding in third.findings if finding.label == "lung_nodule"] == [
+        *("dictated-lung-nodule-2", "dictated-lung-nodule", "lung-nodule-1", "lung-nodule-2"),
+    ]
+
+
+def test_second_nodule_of_a_lobe_is_written_and_not_taken_for_the_first():
+    said = "add another nodule of five millimeters in the right upper lobe"
+    assert edits(said) == (
+        Insert(section=FINDINGS, index=2, text="Another nodule of 5 mm in the right upper lobe.", origin=Origin.DICTATED),
+    )
+    now = texts(after(said), FINDINGS)
+    assert "Another nodule of 5 mm in the right upper lobe." in now
     assert any("right upper lobe, 11 x 9 mm" in text for text in now)
 
 
