@@ -6,7 +6,7 @@ Trained in torch through transformers and peft on exactly the values that the gr
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +20,7 @@ from medomni.model.adapter import BASE, CARD, TARGETS
 from medomni.model.adapter import CONFIG as ADAPTER_CONFIG
 from medomni.model.adapter import WEIGHTS as ADAPTER_WEIGHTS
 from medomni.model.decoder_weights import CONFIG, TOKENIZER, WEIGHTS, StoredWeights
+from medomni.model.prompt import AT_ONCE
 
 if TYPE_CHECKING:
     from peft import PeftModel
@@ -30,13 +31,18 @@ NOT_LEARNED = -100
 
 @dataclass(frozen=True)
 class DecoderRecipe(Schedule):
-    """The settings of one training; the keys of ``recipes/chest_ct.toml``."""
+    """The settings of one training; the keys of ``recipes/chest_ct.toml``. ``labels`` are the findings that it words."""
 
+    labels: Sequence[str]
     seed: int
     batch: int
     rank: int
     alpha: int
     gradient_checkpointing: bool
+
+    def __post_init__(self) -> None:
+        if len(self.labels) < AT_ONCE:
+            raise ValueError(f"labels has {len(self.labels)} findings: name at least {AT_ONCE}")
 
 
 class DecoderLearner(torch.nn.Module):
@@ -105,7 +111,7 @@ class Lessons:
         """Ids, mask and targets (batch, word); prompts are not learned."""
         rows = []
         for _ in range(self.recipe.batch):
-            prompt, answer = wordings.pair(rng)
+            prompt, answer = wordings.pair(rng, self.recipe.labels)
             asked, said = self.words.encode(prompt).ids, [*self.words.encode(answer).ids, self.end]
             rows.append((asked + said, [NOT_LEARNED] * len(asked) + said))
         width = max(len(ids) for ids, _ in rows)

@@ -3,6 +3,7 @@
 info of a bank file, rng -> text
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -25,9 +26,9 @@ def told_of(info: dict[str, Any]) -> Told:
     return Told(BodyRegion(info["region"]), facts, Technique(**info["technique"]), info["phase"], frozenset(info["organs"]))
 
 
-def dictation(info: dict[str, Any], rng: np.random.Generator) -> str:
-    """A dictated report, as spoken words."""
-    language = LANGUAGES[int(rng.integers(len(LANGUAGES)))]
+def dictation(info: dict[str, Any], rng: np.random.Generator, languages: Sequence[str] = LANGUAGES) -> str:
+    """A dictated report, as spoken words in one of the languages."""
+    language = languages[int(rng.integers(len(languages)))]
     voices = [Voice(language, rng, is_centimetre=bool(rng.random() < CENTIMETRES)) for _ in range(2)]
     told = told_of(info)
     return dictate(compose(told, voices[0]), opening_of(told.region, info["age"], info["sex"], language), voices[1])

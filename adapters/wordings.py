@@ -1,6 +1,6 @@
 """What the decoder learns to write: statements drawn by chance, each with a sentence that says it, and nothing else.
 
-    rng -> statements, answer
+    labels, rng -> statements, answer
 
 The sentences are those of ``medomni/data/wording_en.toml``, which the guard lets stand.
 """
@@ -25,10 +25,10 @@ _PLACED = ("lungs", "airways")
 _SIDES = (Laterality.LEFT, Laterality.RIGHT, Laterality.BILATERAL)
 
 
-def draw(rng: np.random.Generator) -> list[Statement]:
-    """One to six statements about different findings."""
+def draw(rng: np.random.Generator, labels: Sequence[str] = LABELS) -> list[Statement]:
+    """One to six statements about different findings out of ``labels``."""
     count = int(rng.integers(1, AT_ONCE + 1))
-    return [statement(LABELS[int(number)], rng) for number in rng.choice(len(LABELS), count, replace=False)]
+    return [statement(labels[int(number)], rng) for number in rng.choice(len(labels), count, replace=False)]
 
 
 def statement(label: str, rng: np.random.Generator) -> Statement:
@@ -52,7 +52,7 @@ def answer(statements: Sequence[Statement], rng: np.random.Generator) -> str:
     return "".join(f"{number} {sentence(one, rng)}\n" for number, one in enumerate(statements, start=1))
 
 
-def pair(rng: np.random.Generator) -> tuple[str, str]:
+def pair(rng: np.random.Generator, labels: Sequence[str] = LABELS) -> tuple[str, str]:
     """A prompt and its answer."""
-    statements = draw(rng)
+    statements = draw(rng, labels)
     return prompt(statements), answer(statements, rng)

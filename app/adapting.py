@@ -1,7 +1,7 @@
 """One training of a recipe, from phantoms to weights: what it needs is made first, and what is there already is used.
 
-recipe, work folder -> bank -> near.pt; another bank -> sights, tokenizer -> fused.pt -> gates.pt; judged phantoms -> omni folder;
-language model -> adapter folder
+recipe, work folder -> bank -> near.pt; another bank -> sights, tokenizer -> fused.pt -> gates.pt; spoken dictations -> audio.pt;
+judged phantoms -> omni folder; language model -> adapter folder
 """
 
 import os
@@ -16,12 +16,13 @@ if TYPE_CHECKING:
     from adapters.answers import AnswersRecipe
     from adapters.decoder import DecoderRecipe
     from adapters.fused import FusedRecipe
+    from adapters.listening import ListeningRecipe
     from adapters.near import NearRecipe
     from adapters.sights import Patient
     from medomni.model.omni import Omni
     from medomni.pipeline import Progress
 
-NEAR, FUSED, GATES, WORDS = "near.pt", "fused.pt", "gates.pt", "tokenizer.json"
+NEAR, FUSED, GATES, AUDIO, WORDS = "near.pt", "fused.pt", "gates.pt", "audio.pt", "tokenizer.json"
 
 
 def train_near(recipe: "NearRecipe", work: Path, tracking_uri: str, progress: "Progress", jobs: int) -> Path:
@@ -85,22 +86,43 @@ def train_fused(recipe: "FusedRecipe", work: Path, tracking_uri: str, progress: 
     return work / GATES
 
 
+def train_audio(recipe: "ListeningRecipe", work: Path, tracking_uri: str, progress: "Progress", jobs: int) -> Path:
+    """Return the checkpoint of the audio encoder, trained to its end.
+
+    Raises:
+        BadInput: the rest of the model was not trained in this folder.
+        MissingPart: a speech synthesiser is not there.
+    """
+    from adapters import listening, voices
+    from adapters.loop import Told
+    from app import bank, spoken_bank
+    from medomni.model.words import TextWords
+
+    omni = _omni(work)
+    voices.check_installed(recipe.voices)
+    patients = [file for name in ("bank", "bank-fused") for file in sorted((work / name).glob("*.npz"))]
+    files = spoken_bank.write(patients, recipe, omni.config.mels, work / "sounds", jobs or os.cpu_count() or 1, progress)
+    words = TextWords((work / WORDS).read_text("utf-8"), omni.config.longest_text)
+    dictations = listening.Dictations([voices.load(file) for file in files], words, recipe)
+    learner = listening.learner_on(omni, dictations.vocabulary())
+    with Told("audio", tracking_uri, asdict(recipe) | {"sounds": bank.digest(work / "sounds")}) as told:
+        listening.train(learner, dictations, work / AUDIO, told)
+    return work / AUDIO
+
+
 def fit_answers(recipe: "AnswersRecipe", work: Path, progress: "Progress", jobs: int) -> Path:
-    """Return the folder of the whole model with its answers, as it ships.
+    """Return the folder of the whole model with its answers, as it ships; with an audio encoder where one was trained.
 
     Raises:
         BadInput: the model was not trained in this folder.
     """
-    from adapters import answers, fused
+    from adapters import answers, listening
     from adapters.loop import averaged
     from app import judged
     from medomni.model import checkpoint
-    from medomni.model.config import base
     from medomni.model.words import TextWords
 
-    learner = fused.learner_on(averaged(_made(work / NEAR, "near.toml")), base())
-    learner.load_state_dict(averaged(_made(work / GATES, "fused.toml")))
-    omni = learner.omni.eval()
+    omni = _omni(work)
     seeds = range(recipe.first_seed, recipe.first_seed + recipe.phantoms)
     files = judged.write(seeds, work / "judged", jobs or os.cpu_count() or 1, progress)
     words = TextWords((work / WORDS).read_text("utf-8"), omni.config.longest_text)
@@ -108,8 +130,20 @@ def fit_answers(recipe: "AnswersRecipe", work: Path, progress: "Progress", jobs:
     found = answers.fit(files, _patients(files, omni, work, progress), omni, words, unseen)
     out = work / "omni"
     out.mkdir(exist_ok=True)
-    checkpoint.save(omni, found, work / WORDS, out)
+    whole = listening.with_ears(omni, averaged(work / AUDIO)) if (work / AUDIO).exists() else omni
+    checkpoint.save(whole, found, work / WORDS, out)
     return out
+
+
+def _omni(work: Path) -> "Omni":
+    """The model for CT and text as trained in a folder."""
+    from adapters import fused
+    from adapters.loop import averaged
+    from medomni.model.config import base
+
+    learner = fused.learner_on(averaged(_made(work / NEAR, "near.toml")), base())
+    learner.load_state_dict(averaged(_made(work / GATES, "fused.toml")))
+    return learner.omni.eval()
 
 
 def _bank(recipe: "NearRecipe | FusedRecipe", folder: Path, progress: "Progress", jobs: int) -> list[Path]:

@@ -1,6 +1,7 @@
 """Claim: on phantoms that nothing learned from, the omni model and the drafts made with it say what is true.
 
     python benchmarks/omni.py [--json] [--count 200] [--first-seed 0] [--jobs 2] [--work DIR] [--model DIR] [--labels]
+                              [--voice flite:slt]
 
 Each phantom (chest, the cohort's own diseases, a scanner drawn by its seed) is scanned, segmented and judged by the detectors
 once; ``--work`` keeps that. Then, from the same files:
@@ -12,7 +13,9 @@ once; ``--work`` keeps that. Then, from the same files:
   with the CT of the next patient; with the history of the next; with the history in Chinese;
 - *boxes*: lesions of the 18 labels under boxes, likeliest first (IoU 0.3): the model's, and those of the draft's findings;
 - *gates*, *importance*, *retrieval*: what the fusion does with a strange modality, without its most important one, and how often
-  a CT finds its own dictation among 25.
+  a CT finds its own dictation among 25;
+- *sound*: the same where an English dictation is heard and not read, in a synthetic voice that the audio encoder has not learned
+  from (``--voice``; left out where its speaker or the audio encoder is missing).
 
 Exits with 1 when a figure misses its bar.
 """
@@ -40,13 +43,14 @@ if TYPE_CHECKING:
 
 F1_BAR, TEXT_BAR, ECE_BAR, FALL_BAR, BOXES_BAR = 0.90, 0.88, 0.05, 0.5, 0.80
 COMBINATIONS = ("v", "h", "d", "vh", "vd", "hd", "vhd")
-"""v the CT, h the history, d the dictation."""
-NAMES = {"v": "CT", "h": "history", "d": "dictation"}
+"""v the CT, h the history, d the dictation's words, s its sound."""
+NAMES = {"v": "CT", "h": "history", "d": "dictation", "s": "sound of a dictation"}
+HEARD = ("s", "vs", "vhs")
 GATE_BAR = 0.9
 AMONG = 25
 """Patients among whom a CT looks for its own dictation."""
-DICTATED = 91_000
-"""Seed of the dictations' wording."""
+DICTATED, SPOKEN = 91_000, 92_000
+"""Seeds of the wording of dictations, read and heard."""
 
 
 def main() -> int:
@@ -59,6 +63,7 @@ def main() -> int:
     words.add_argument("--jobs", type=int, default=2)
     words.add_argument("--work", type=Path, help="folder that keeps the phantoms")
     words.add_argument("--model", type=Path, help="folder of the model; the shipped one by default")
+    words.add_argument("--voice", default="flite:slt", help="voice of the dictations that are heard")
     given = words.parse_args()
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ.setdefault(name, "1")
@@ -67,8 +72,9 @@ def main() -> int:
     work = given.work or Path(tempfile.gettempdir()) / "medomni-judged"
     seeds = range(given.first_seed, given.first_seed + given.count)
     files = judged.write(seeds, work, given.jobs, lambda share: sys.stderr.write(f"\rphantoms {share:.0%}"))
-    bench = Bench(files, given.model)
+    bench = Bench(files, given.model, given.voice)
     rows = [*label_rows(bench, given.labels), *draft_rows(bench, given.labels), *box_rows(bench), *fusion_rows(bench)]
+    rows += sound_rows(bench)
     for one in rows:
         print(json.dumps(one) if given.json else as_line(one))
     return 0 if all_hold(rows) else 1
@@ -80,6 +86,32 @@ class Bench:
 
     files: Sequence[Path]
     folder: Path | None
+    voice: str = ""
+
+    @cached_property
+    def ears(self):  # noqa: ANN201
+        """The model with its audio encoder; None where it has none."""
+        from medomni.model import checkpoint, omni_folder
+        from medomni.model.config import MODALITIES
+
+        try:
+            return checkpoint.load(self.folder or omni_folder.SHIPPED, MODALITIES).omni
+        except KeyError:
+            return None
+
+    @cached_property
+    def sounds(self):  # noqa: ANN201
+        """An English dictation of each case as ``voice`` speaks it: log-mel spectra (1, mel, frame)."""
+        from adapters import told_texts, voices
+        from medomni.model.audio import heard, log_mel
+
+        config, spoken = self.ears.config, []
+        for number, case in enumerate(self.cases, start=1):
+            text = told_texts.dictation(case.info, np.random.default_rng([SPOKEN, case.info["seed"]]), ("en",))
+            spoken.append(log_mel(heard(*voices.speak(text, self.voice), config.longest_audio_s), config.mels)[None])
+            sys.stderr.write(f"\rspoke {number} of {len(self.cases)}")
+        sys.stderr.write("\n")
+        return spoken
 
     @cached_property
     def model(self):  # noqa: ANN201
@@ -89,7 +121,7 @@ class Bench:
         from medomni.model import checkpoint, omni_folder
 
         torch.set_num_threads(1)
-        return checkpoint.load(self.folder or omni_folder.SHIPPED, omni_folder.TRAINED)
+        return checkpoint.load(self.folder or omni_folder.SHIPPED, omni_folder.IN_DRAFTS)
 
     @cached_property
     def cases(self) -> list["Case"]:
@@ -126,8 +158,10 @@ class Bench:
                 seen = self.cases[of(number)].seen if "v" in combination else None
                 texts = [("history", case.history)] if "h" in combination else []
                 texts += [("dictation", case.dictation)] if "d" in combination else []
-                given = Given(seen, self.model.words.joined([texts]) if texts else None)
-                answer = self.model.omni(given, task, kept)
+                sound = self.sounds[said_of(number)] if "s" in combination else None
+                frames = None if sound is None else torch.tensor([sound.shape[-1]])
+                given = Given(seen, self.model.words.joined([texts]) if texts else None, sound, frames)
+                answer = (self.model.omni if sound is None else self.ears)(given, task, kept)
             logits.append(answer.logits[0].numpy().astype(float))
             fused.append(answer)
         return np.stack(logits), fused
@@ -368,11 +402,39 @@ def fusion_rows(bench: Bench) -> list[dict]:
     rows.append(at_most("change of macro-F1 when all pairs attend", change, 0.01))
     title = "share of tasks, given a dictation or a history, in which the most important modality is missed most"
     rows.append(at_least(title, _important(bench), 0.8))
-    starts = range(0, len(bench.cases) - AMONG + 1, AMONG)
-    if starts:
-        found = float(np.mean([_own_first(clean[start : start + AMONG]) for start in starts]))
-        rows.append(at_least(f"CT finds its own dictation first among {AMONG}", found, 5 / AMONG))
-    return rows
+    return rows + _found_rows(clean, "vision", "text", "CT finds its own dictation")
+
+
+def sound_rows(bench: Bench) -> list[dict]:
+    """Labels, gates and retrieval where a dictation is heard."""
+    from adapters import voices
+    from medomni.errors import MissingPart
+
+    try:
+        voices.check_installed([bench.voice])
+    except MissingPart as error:
+        return [row(f"sound: not run ({error})", 0.0)]
+    if bench.ears is None:
+        return [row("sound: not run (the model has no audio encoder)", 0.0)]
+    rows = []
+    for combination in HEARD:
+        score = score_labels(zip(bench.truth, bench.called(bench.probabilities(bench.answers(combination)[0])), strict=True))
+        rows.append(row(f"macro-F1 given {' + '.join(NAMES[key] for key in combination)}, {bench.voice}", score.macro_f1))
+    shifted = lambda number: (number + 1) % len(bench.cases)  # noqa: E731
+    both = bench.answers("vds")[1]
+    own, strange = (bench.answers("vs", said_of=whose)[1] for whose in (lambda number: number, shifted))
+    gates = [np.array([float(one.fused.gates["query", "audio"].mean()) for one in answers]) for answers in (own, strange)]
+    rows.append(
+        row("share of patients whose gate to audio falls when it is somebody else's", float((gates[1] < gates[0]).mean()))
+    )
+    rows += _found_rows(both, "vision", "audio", "CT finds the sound of its own dictation")
+    return rows + _found_rows(both, "audio", "text", "the sound of a dictation finds another one of the same patient, written,")
+
+
+def _found_rows(answers, one: str, other: str, title: str) -> list[dict]:  # noqa: ANN001
+    starts = range(0, len(answers) - AMONG + 1, AMONG)
+    found = [_own_first(answers[start : start + AMONG], one, other) for start in starts]
+    return [at_least(f"{title} first among {AMONG}", float(np.mean(found)), 5 / AMONG)] if found else []
 
 
 def _important(bench: Bench) -> float:
@@ -391,9 +453,9 @@ def _macro(bench: Bench, logits) -> float:  # noqa: ANN001
     return score_labels(zip(bench.truth, bench.called(bench.probabilities(logits)), strict=True)).macro_f1
 
 
-def _own_first(answers) -> float:  # noqa: ANN001
-    sights, texts = (np.concatenate([one.shared[name].numpy() for one in answers]) for name in ("vision", "text"))
-    return float((np.argmax(sights @ texts.T, axis=1) == np.arange(len(answers))).mean())
+def _own_first(answers, asks: str, offers: str) -> float:  # noqa: ANN001
+    ours, theirs = (np.concatenate([answer.shared[name].numpy() for answer in answers]) for name in (asks, offers))
+    return float((np.argmax(ours @ theirs.T, axis=1) == np.arange(len(answers))).mean())
 
 
 if __name__ == "__main__":

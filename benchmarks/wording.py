@@ -1,8 +1,8 @@
 """Claim: every sentence that the embedded drafter writes says what its statement says.
 
-    python benchmarks/wording.py [--json] [--count 40] [--first-seed 90000]
+    python benchmarks/wording.py [--json] [--count 40] [--first-seed 90000] [--adapter chest_ct]
 
-Statements are drawn as in the training of the adapter, by seeds it never saw, and worded by SmolLM2 with ``chest_ct`` inside its
+Statements are drawn as in the training of the adapter, by seeds it never saw, and worded by SmolLM2 with the adapter inside its
 grammar; the guard reads each sentence. The grammar holds only sentences that the guard knows, so this shows that the way works as
 a whole; it says nothing about the model without its grammar. One thread.
 """
@@ -12,6 +12,7 @@ import json
 import os
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 
@@ -24,9 +25,11 @@ def main() -> int:
     words.add_argument("--json", action="store_true", help="one JSON object a line")
     words.add_argument("--count", type=int, default=40, help="prompts of one to six statements")
     words.add_argument("--first-seed", type=int, default=90_000)
+    words.add_argument("--adapter", default="chest_ct", help="one that ships, with the recipe of its name")
     given = words.parse_args()
     from adapters import wordings
     from app import wiring
+    from app.commands import adapt
     from medomni.model import weights
     from medomni.model.backends.smollm2 import WEIGHTS, SmolLm2
     from medomni.reporting.guard import objection
@@ -36,8 +39,9 @@ def main() -> int:
     if not weights.is_pulled(home, WEIGHTS):
         sys.stderr.write("the decoder is not here (medomni weights pull decoder): not run\n")
         return 0
-    drafter = SmolLm2(home, wiring.adapter_folder(None))
-    asked = [wordings.draw(np.random.default_rng(given.first_seed + number)) for number in range(given.count)]
+    drafter = SmolLm2(home, wiring.adapter_folder(Path(given.adapter)))
+    labels = adapt.read(Path(given.adapter))[1]["labels"]
+    asked = [wordings.draw(np.random.default_rng(given.first_seed + number), labels) for number in range(given.count)]
     drafter.word(asked[0], "en")
     start = time.process_time()
     said = [drafter.word(statements, "en") for statements in asked]

@@ -9,11 +9,14 @@ import typer
 from app import options
 from app.options import Json, Quiet
 
-KINDS = ("near", "fused", "answers", "decoder")
-SHIPPED = ("near", "fused", "answers", "chest_ct")
+KINDS = ("near", "fused", "audio", "answers", "decoder")
+SHIPPED = ("near", "fused", "audio", "answers", "chest_ct", "abdomen_ct")
 """Recipes that ship."""
 
-Recipe = Annotated[Path, typer.Argument(metavar="RECIPE", help="Recipe file, or one that ships: near, fused, answers, chest_ct.")]
+Recipe = Annotated[
+    Path,
+    typer.Argument(metavar="RECIPE", help="Recipe file, or one that ships: near, fused, audio, answers, chest_ct, abdomen_ct."),
+]
 Work = Annotated[
     Path, typer.Option("--work", metavar="DIR", help="Folder of the bank, checkpoints and what is kept.", show_default=False)
 ]
@@ -38,6 +41,8 @@ def adapt(recipe: Recipe, work: Work, jobs: Jobs = 0, track: Track = True, as_js
             checkpoint = adapting.train_near(_made(kind, table, recipe), work, uri, progress, jobs)
         elif kind == "fused":
             checkpoint = adapting.train_fused(_made(kind, table, recipe), work, uri, progress, jobs)
+        elif kind == "audio":
+            checkpoint = adapting.train_audio(_made(kind, table, recipe), work, uri, progress, jobs)
         elif kind == "answers":
             checkpoint = adapting.fit_answers(_made(kind, table, recipe), work, progress, jobs)
         else:
@@ -79,11 +84,19 @@ def _made(kind: str, table: dict[str, Any], path: Path) -> Any:  # noqa: ANN401 
     from adapters.answers import AnswersRecipe
     from adapters.decoder import DecoderRecipe
     from adapters.fused import FusedRecipe
+    from adapters.listening import ListeningRecipe
     from adapters.near import NearRecipe
     from medomni.errors import BadInput
 
+    recipes = {
+        "near": NearRecipe,
+        "fused": FusedRecipe,
+        "audio": ListeningRecipe,
+        "answers": AnswersRecipe,
+        "decoder": DecoderRecipe,
+    }
     try:
-        return {"near": NearRecipe, "fused": FusedRecipe, "answers": AnswersRecipe, "decoder": DecoderRecipe}[kind](**table)
+        return recipes[kind](**table)
     except (TypeError, ValueError) as error:
         raise BadInput(
             "the recipe lacks a key, has one too many or one that cannot be",

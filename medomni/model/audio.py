@@ -60,13 +60,15 @@ def mel_filters(mels: int) -> torch.Tensor:
 class AudioHybrid(nn.Module):
     """Log-mel spectra (batch, mel, frame) with their lengths to tokens (batch, token, width) and their mask."""
 
+    place: torch.Tensor
+
     def __init__(self, config: OmniConfig) -> None:
         """Build with random weights."""
         super().__init__()
         self.longest = config.longest_audio_s * RATE_HZ // HOP // FRAMES_OF_TOKEN + 1
         steps = (config.mels, config.width, config.width, config.width)
         self.near = nn.ModuleList(nn.Conv1d(before, after, 5, 2, padding=2) for before, after in pairwise(steps))
-        self.place = nn.Parameter(_sinusoids(self.longest, config.width), requires_grad=False)
+        self.register_buffer("place", _sinusoids(self.longest, config.width), persistent=False)
         layer = nn.TransformerEncoderLayer(
             config.width, config.heads, 4 * config.width, 0.0, "gelu", batch_first=True, norm_first=True
         )

@@ -102,7 +102,7 @@ class Fusion(nn.Module):
         there, told = torch.zeros_like(scores, dtype=torch.bool), torch.zeros_like(scores)
         for name, one in streams.items():
             there[:, MODALITIES.index(name)] = one.mask.any(dim=1)
-            told[:, MODALITIES.index(name)] = self.telling(_mean(one.tokens, one.mask)).squeeze(-1)
+            told[:, MODALITIES.index(name)] = self.telling(mean_of(one.tokens, one.mask)).squeeze(-1)
         scores = scores + told
         weights = scores.masked_fill(~there, -1e4).softmax(dim=-1)
         out: torch.Tensor = weights * there
@@ -133,7 +133,7 @@ class FusionLayer(nn.Module):
         """The streams afterwards, the gates (batch,) of each pair, and multiply-adds as done and as dense."""
         normed = {name: self.norms[name](one.tokens) for name, one in streams.items()}
         known = Known(
-            pooled={name: _mean(normed[name], one.mask) for name, one in streams.items()},
+            pooled={name: mean_of(normed[name], one.mask) for name, one in streams.items()},
             there={name: one.mask.any(dim=1, keepdim=True).to(task.dtype) for name, one in streams.items()},
             agreement=agreement,
             task=task,
@@ -264,7 +264,7 @@ def _feed_forward(width: int) -> nn.Sequential:
     return nn.Sequential(nn.LayerNorm(width), nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width, width))
 
 
-def _mean(x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+def mean_of(x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     """Mean of the tokens that are there, (batch, width); 0 where there is none."""
     weight = mask[..., None].to(x.dtype)
     return (x * weight).sum(dim=1) / weight.sum(dim=1).clamp(min=1.0)

@@ -16,12 +16,14 @@ from torch import nn
 
 from medomni.model.audio import AudioHybrid
 from medomni.model.config import LABELS, MODALITIES, OmniConfig
-from medomni.model.fusion import Fused, Fusion, Tokens
+from medomni.model.fusion import Fused, Fusion, Tokens, mean_of
 from medomni.model.text import Heard, TextEncoder
 from medomni.model.vision import Near, Seen, VisionHybrid
 
 SHARED = 64
 """Channels of the space in which matching pairs are found."""
+SAID = ("text", "audio")
+"""Modalities of words; what they claim of a label is added to what the answer knows of it without them."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,7 +32,7 @@ class Given:
 
     Attributes:
         seen: what the vision encoder made of the scans.
-        text: ids (batch, word).
+        text: ids (batch, word) of the history, and of a dictation whose words are known.
         spectra, frames: log-mel spectra (batch, mel, frame) and how many frames of each are sound.
     """
 
@@ -71,6 +73,7 @@ class Omni(nn.Module):
             self.heard = Heard(config)
         if "audio" in modalities:
             self.audio = AudioHybrid(config)
+            self.overheard = Heard(config)
         self.fusion = Fusion(config)
         self.judge = nn.Linear(config.width, 1)
         self.prior = nn.Parameter(torch.full((len(LABELS),), -1.5))
@@ -96,10 +99,9 @@ class Omni(nn.Module):
         logits = self.judge(fused.queries).squeeze(-1) + self.prior  # (batch, label)
         if given.seen is not None:
             logits = logits + trust(fused, "vision")[:, None] * given.seen.guess
-        said = streams["text"].claims if "text" in streams else None
-        if said is not None:
-            logits = logits + trust(fused, "text")[:, None] * (said - self.prior)
         claims = {name: one.claims for name, one in streams.items() if one.claims is not None}
+        for name in (said for said in SAID if said in claims):
+            logits = logits + trust(fused, name)[:, None] * (claims[name] - self.prior)
         return Answer(logits, fused, claims, {name: self.shared(name, one) for name, one in streams.items()})
 
     def encode(self, given: Given) -> dict[str, Tokens]:
@@ -113,14 +115,13 @@ class Omni(nn.Module):
             streams["text"] = Tokens(tokens, mask, self.heard(tokens, mask) + self.prior)
         if given.spectra is not None and given.frames is not None:
             self.calls["audio"] += 1
-            streams["audio"] = Tokens(*self.audio(given.spectra, given.frames))
+            tokens, mask = self.audio(given.spectra, given.frames)
+            streams["audio"] = Tokens(tokens, mask, self.overheard(tokens, mask) + self.prior)
         return streams
 
     def shared(self, name: str, one: Tokens) -> torch.Tensor:
         """One unit vector (batch, SHARED) for each patient."""
-        weight = one.mask[..., None].to(one.tokens.dtype)
-        pooled = (one.tokens * weight).sum(dim=1) / weight.sum(dim=1).clamp(min=1.0)
-        return nn.functional.normalize(self.share[name](pooled), dim=-1)
+        return nn.functional.normalize(self.share[name](mean_of(one.tokens, one.mask)), dim=-1)
 
 
 def trust(fused: Fused, modality: str) -> torch.Tensor:

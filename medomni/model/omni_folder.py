@@ -19,8 +19,8 @@ SHIPPED = Path(__file__).parent / "shipped" / "omni"
 """The model that comes with MedOmni."""
 WEIGHTS, CONFIG, ANSWERS, WORDS = "model.safetensors", "config.json", "answers.json", "tokenizer.json"
 SCORES = "scores.toml"
-TRAINED = ("vision", "text")
-"""Modalities whose encoders are trained and kept."""
+IN_DRAFTS = ("vision", "text")
+"""Modalities whose encoders a draft runs: of a dictation it reads the words, which a person can check."""
 _ANSWERS = TypeAdapter(dict[str, "Answering"])
 
 

@@ -20,7 +20,7 @@ from jaxtyping import Float32, Int64, UInt8
 
 from medomni.errors import BadInput
 from medomni.model.config import MODALITIES
-from medomni.model.omni_folder import ANSWERS, CONFIG, TRAINED, WORDS, Answering, answers_of, digest_of, require
+from medomni.model.omni_folder import ANSWERS, CONFIG, IN_DRAFTS, WORDS, Answering, answers_of, digest_of, require
 from medomni.model.runtime import core, graph_of, openvino
 from medomni.model.slabs import slabs
 from medomni.model.words import TextWords
@@ -107,7 +107,7 @@ class InTorch:
         import torch
 
         torch.set_num_threads(self.threads)
-        loaded = _loaded(self.folder, TRAINED if texts else ("vision",))
+        loaded = _loaded(self.folder, IN_DRAFTS if texts else ("vision",))
         ids = loaded.words.joined([texts]) if texts else None
         with torch.inference_mode():
             scan = (torch.from_numpy(np.ascontiguousarray(array))[None] for array in (codes, structures))
@@ -171,7 +171,7 @@ def pack(folder: Path, file: Path) -> None:
     """
     from medomni.model import checkpoint
 
-    loaded = checkpoint.load(folder, TRAINED)
+    loaded = checkpoint.load(folder, IN_DRAFTS)
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("digest", loaded.digest)
         for name in (WORDS, CONFIG, ANSWERS):

@@ -1,8 +1,9 @@
-"""Case -> hiatal hernia: stomach, or gas and wall too wide for an oesophagus, behind the heart and in front of the spine.
+"""Case -> hiatal hernia: soft tissue with or without gas, too wide to be anything else, behind the heart and before the spine.
 
-The diaphragm is not segmented. A slice counts as chest where the heart is wide; there the space round the oesophagus holds
-nothing wider than the oesophagus itself. The fundus under the left dome lies further to the left than the aorta.
-Most hernias of the cohort are missed (docs/explanation/what-the-model-saw.md), so one that is not seen is not excluded.
+The diaphragm is not segmented. A slice counts as chest where the heart is wide; there the space round the oesophagus holds fat
+and nothing wider than the oesophagus itself. ``medomni-ct`` calls some of a hernia stomach, most of it nothing; so what no
+structure explains counts when it is wide and touches oesophagus or stomach. The fundus under the left dome lies further to the
+left than the aorta. Small hernias are missed (docs/explanation/what-the-model-saw.md), so one that is not seen is not excluded.
 """
 
 import numpy as np
@@ -26,13 +27,20 @@ BESIDE_AORTA_MM = 10.0
 """How far left of the aorta it is looked for."""
 GULLET_MM = 11.0
 """Half of the width of the widest healthy oesophagus, wall and content."""
-GAS_HU, SOFT_HU = -250.0, (-10.0, 150.0)
+WIDE_MM = 6.5
+"""Half of the least width of what counts beside a known oesophagus, after ``GAP_MM`` on both sides."""
+TOUCH_MM = 4.0
+"""How near to oesophagus or stomach a hernia comes."""
+GAS_HU, SOFT_HU = -250.0, (-10.0, 100.0)
+BLUR_MM = 4.0
+"""How far the border of gas and content is neither: blurred to the density of fat."""
 GAP_MM = 2.0
-"""Kept away from heart, aorta, spine and lung, whose borders are blurred."""
+"""Kept away from heart, aorta, spine, lung and fluid, whose borders are blurred."""
+LESIONS = ("pleural_effusion", "pericardial_effusion", "lung_opacity")
 
 
 def hernia_ml(case: Case) -> float | None:
-    """Volume of stomach or of a too wide oesophagus behind the heart; None when heart or oesophagus was not segmented."""
+    """Volume of what is herniated behind the heart; None when heart or oesophagus was not segmented."""
     if not case.has("esophagus") or not case.has("heart"):
         return None
     return case.millilitres(case.once(herniated))
@@ -55,27 +63,28 @@ def hiatal_hernia(case: Case) -> tuple[Finding, ...]:
 
 
 def herniated(case: Case) -> Mask3D:
-    """Stomach, or what is wider than an oesophagus, in the space behind the heart.
+    """What is wide in the space behind the heart, neither fat nor a known structure but stomach, and touches the oesophagus.
 
-    A segmenter that knows the stomach says what is oesophagus; without one gas and soft tissue are taken for it.
+    A segmenter that knows the stomach also says what is oesophagus; another may have missed a part of it.
     """
-    room = _behind_heart(case)
+    room, gullet, stomach = _behind_heart(case), case.mask("esophagus"), case.mask("stomach")
+    gas = grow(room & (case.coarse.hu < GAS_HU), BLUR_MM, case.spacing_mm)
+    soft = (case.smooth_hu > SOFT_HU[0]) & (case.smooth_hu < SOFT_HU[1])
+    tissue = room & (soft | gas | stomach)
     if case.segmentation.has("stomach"):
-        stomach = case.mask("stomach")
-        return np.asarray(room & (stomach | opening(stomach | case.mask("esophagus"), GULLET_MM, case.spacing_mm)))
-    hu = case.coarse.hu
-    hollow = room & (hu < GAS_HU)
-    soft = room & (case.smooth_hu > SOFT_HU[0]) & (case.smooth_hu < SOFT_HU[1])
-    wide = opening(soft | ndimage.binary_fill_holes(hollow), GULLET_MM, case.spacing_mm)
-    return np.asarray(room & wide)
+        wide = opening(tissue & ~gullet, WIDE_MM, case.spacing_mm)
+    else:
+        wide = opening(tissue, GULLET_MM, case.spacing_mm)
+    near = grow(gullet | stomach, TOUCH_MM, case.spacing_mm)
+    return np.asarray(ndimage.binary_propagation(near & wide, mask=wide))
 
 
 def _behind_heart(case: Case) -> Mask3D:
-    """The space round the oesophagus in the slices of the chest, without heart, aorta, spine, lungs and airways."""
+    """The space round the oesophagus in the slices of the chest, without heart, aorta, spine, lungs, airways and fluid."""
     heart, gullet, aorta = case.mask("heart"), case.mask("esophagus"), case.mask("aorta")
     areas = heart.sum(axis=(1, 2))
     known = case.mask("heart", "aorta", "vertebrae", "airway", "pulmonary_artery", "ribs", "liver", "spleen")
-    free = ~grow(known | case.mask(*LUNGS), GAP_MM, case.spacing_mm)
+    free = ~grow(known | case.mask(*LUNGS) | case.lesion_mask(*LESIONS), GAP_MM, case.spacing_mm)
     line = _line(gullet)
     room = np.zeros_like(heart)
     _, row_mm, column_mm = case.spacing_mm

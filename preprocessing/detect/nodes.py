@@ -1,4 +1,4 @@
-"""Case -> possible enlarged lymph nodes: those that the segmenter outlines, or else free lumps of soft tissue between the lungs.
+"""Case -> possible enlarged lymph nodes: what is soft tissue in those that the segmenter outlines, or else free lumps of it.
 
 A lump is soft tissue that no known structure explains. Veins, thymus and thyroid are not segmented and look alike without
 contrast medium, so a lump is a possible node at most. None found leaves the question open either way: ``medomni-ct`` learned
@@ -22,6 +22,8 @@ from preprocessing.morphology import Mask3D, grow, opening
 LABEL, NODE = "lymphadenopathy", "lymph_node"
 SOFT_HU = (5.0, 110.0)
 """Smoothed CT number of a node without contrast medium: 30 to 50 HU, with partial volume in fat and calcium."""
+FAT_HU = -10.0
+"""Smoothed CT number up to which a place that the segmenter calls node is fat: it outlines that of the aortopulmonary window."""
 RADIUS_MM = 5.0
 """Half of the short axis from which a node is enlarged: 10 mm (RECIST 1.1)."""
 TALLEST_MM = 45.0
@@ -75,8 +77,8 @@ def _largest(case: Case) -> Lump | None:
 
 
 def largest_node(case: Case) -> Lump | None:
-    """The node of the segmenter with the largest short axis; None when there is none."""
-    parts, _ = ndimage.label(case.lesion_mask(NODE))
+    """The node of the segmenter with the largest short axis; None when there is none. The fat that it takes along is no node."""
+    parts, _ = ndimage.label(case.lesion_mask(NODE) & (case.smooth_hu > FAT_HU))
     boxes = enumerate(ndimage.find_objects(parts), start=1)
     nodes = [Lump(parts == label, _short_mm(parts[box] == label, case)) for label, box in boxes]
     return max(nodes, key=lambda node: node.short_mm, default=None)

@@ -9,6 +9,7 @@ from adapters import check, decoder
 from adapters.loop import Told
 from medomni.errors import BadInput
 from medomni.model.adapter import CARD, load
+from medomni.model.config import LABELS
 from medomni.model.decoder_weights import LlamaShape
 from medomni.model.generate import Decoder
 from medomni.model.runtime import import_openvino
@@ -25,7 +26,7 @@ def folder(tmp_path_factory):
 
 
 def recipe(**changes):
-    values = {"seed": 1, "steps": 4, "batch": 2, "rank": 4, "alpha": 8, "learning_rate": 1e-2, "warm_up": 1}
+    values = {"labels": LABELS, "seed": 1, "steps": 4, "batch": 2, "rank": 4, "alpha": 8, "learning_rate": 1e-2, "warm_up": 1}
     values |= {"weight_decay": 0.0, "average_decay": 0.5, "checkpoint_every": 2, "gradient_checkpointing": False}
     return decoder.DecoderRecipe(**{**values, **changes})
 

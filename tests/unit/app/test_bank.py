@@ -1,10 +1,12 @@
+import shutil
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from adapters import voices
 from adapters.samples import load_sample, save_sample
-from app import bank
+from app import bank, spoken_bank
 from medomni.model.config import LABELS
 from medomni.phantom import make_case
 from medomni.phantom.cohort import BodyRegion
@@ -62,3 +64,22 @@ def test_bank_goes_on_where_it_stopped(tmp_path, monkeypatch):
     order.file(bank.VISITS - 1).touch()
     monkeypatch.setattr(bank, "write_one", lambda _: pytest.fail("drawn again"))
     bank.write([order], 1, lambda _: None)
+
+
+SPEAKER = next((f"{speaker}:{name}" for speaker, name in (("flite", "kal"), ("espeak-ng", "en-us")) if shutil.which(speaker)), "")
+
+
+@pytest.mark.skipif(not SPEAKER, reason="needs flite or espeak-ng, speech synthesisers")
+def test_patients_are_dictated_about_sentence_by_sentence_and_alike_each_time(file, tmp_path):
+    orders = [spoken_bank.SpokenOrder(file[0], number, [SPEAKER], 16, tmp_path) for number in (0, 1)]
+    for order in orders:
+        spoken_bank.write_one(order)
+    one, other = (voices.load(order.file) for order in orders)
+    assert any("effusion" in sentence.lower() for sentence in one.sentences)
+    assert list(one.sentences) != list(other.sentences)
+    assert [spectrum.shape[0] for spectrum in one.spectra] == [16] * len(one.sentences)
+    assert one.info == load_sample(file[0]).info
+    again = replace(orders[0], out=tmp_path / "again")
+    again.out.mkdir()
+    spoken_bank.write_one(again)
+    assert all(np.array_equal(a, b) for a, b in zip(voices.load(again.file).spectra, one.spectra, strict=True))

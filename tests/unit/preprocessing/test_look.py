@@ -39,7 +39,7 @@ def folder(tmp_path_factory):
     extent = Extent(at_least=-6.0, join=Join.SIDES)
     joint, chance = Joint(offset=0.0, silence=0.0, own=1.0, theirs=1.0), Chance(offset=0.0, score=0.0, label=0.0)
     answer = Answering(offset=0.0, slope=1.0, joint=joint, threshold=0.5, extent=extent, chance=chance)
-    checkpoint.save(Omni(tiny(), omni_folder.TRAINED), dict.fromkeys(LABELS, answer), made / omni_folder.WORDS, made)
+    checkpoint.save(Omni(tiny(), omni_folder.IN_DRAFTS), dict.fromkeys(LABELS, answer), made / omni_folder.WORDS, made)
     return made
 
 
@@ -102,9 +102,9 @@ def test_without_a_history_no_text_encoder_is_built(folder):
 
 
 def test_saved_weights_answer_as_before_up_to_half_precision(folder):
-    loaded = checkpoint.load(folder, omni_folder.TRAINED)
+    loaded = checkpoint.load(folder, omni_folder.IN_DRAFTS)
     torch.manual_seed(3)
-    fresh = Omni(tiny(), omni_folder.TRAINED).state_dict()
+    fresh = Omni(tiny(), omni_folder.IN_DRAFTS).state_dict()
     assert all(torch.allclose(fresh[name], value, atol=1e-3) for name, value in loaded.omni.state_dict().items())
 
 

@@ -29,6 +29,8 @@ BODY = _box((-140, 140), (-100, 100), (-1, 150))
 RIGHT, LEFT = _box((-120, -60), (-60, 60), (12, 130)), _box((60, 120), (-60, 60), (12, 130))
 HEART = _box((-50, 58), (-60, 20), (20, 100))
 AORTA = _box((0, 24), (30, 54), (20, 130))
+FAT = ((_box((-58, 58), (20, 90), (-1, 150)), -100), (AORTA, 40))
+"""What lies behind the heart."""
 
 
 def _case(parts=(), lesions=None, masks=None, noise=0.0):
@@ -167,15 +169,36 @@ def test_the_largest_node_of_the_segmenter_has_its_short_axis_and_none_is_never_
     assert (none.presence, none.reason) == (Presence.NOT_EVALUATED, "not_excluded")
 
 
+def test_fat_that_the_segmenter_calls_a_node_is_none():
+    fat, core = _box((-44, -20), (-34, -12), (100, 124)), _box((-36, -28), (-28, -20), (106, 115))
+    airway = {"airway": _box((-6, 6), (0, 12), (40, 140))}
+    (none,) = nodes.enlarged_node(_case(((fat, -100),), lesions={"lymph_node": fat}, masks=airway))
+    assert (none.presence, none.reason) == (Presence.NOT_EVALUATED, "not_excluded")
+    assert nodes.short_axis_mm(_case(((fat, -100), (core, 40)), lesions={"lymph_node": fat}, masks=airway)) < 10
+
+
 def test_stomach_behind_the_heart_is_a_hernia_and_an_oesophagus_is_not():
     gullet, pouch = _box((-16, 0), (30, 46), (12, 130)), _box((-40, -4), (30, 58), (30, 60))
-    case = _case(((pouch, 20),), masks={"esophagus": gullet, "stomach": pouch})
+    case = _case((*FAT, (gullet, 40), (pouch, 20)), masks={"esophagus": gullet, "stomach": pouch})
     (finding,) = hernia.hiatal_hernia(case)
     assert finding.presence is Presence.PRESENT
-    without = _case(masks={"esophagus": gullet, "stomach": _box((10, 60), (30, 60), (-1, 9))})
+    without = _case((*FAT, (gullet, 40)), masks={"esophagus": gullet, "stomach": _box((10, 60), (30, 60), (-1, 9))})
     assert hernia.hernia_ml(without) == 0.0
     (finding,) = hernia.hiatal_hernia(without)
     assert (finding.presence, finding.reason) == (Presence.NOT_EVALUATED, "not_excluded")
+
+
+def test_hernia_that_no_structure_explains_is_found_with_its_gas_and_one_apart_from_the_oesophagus_is_none():
+    gullet, stomach = _box((-16, 0), (30, 46), (12, 130)), _box((10, 60), (30, 60), (-1, 9))
+    pouch, gas = _box((-46, -16), (26, 58), (30, 66)), _box((-40, -22), (30, 40), (36, 60))
+    known = {"esophagus": gullet, "stomach": stomach}
+    whole = _case((*FAT, (gullet, 40), (pouch, 20), (gas, -950)), masks=known)
+    (finding,) = hernia.hiatal_hernia(whole)
+    assert finding.presence is Presence.PRESENT
+    true_ml = pouch.sum() * np.prod(SPACING) / 1000
+    assert 0.5 * true_ml < hernia.hernia_ml(whole) < true_ml
+    lump = _box((-58, -30), (26, 58), (30, 66))
+    assert hernia.hernia_ml(_case((*FAT, (gullet, 40), (lump, 20)), masks=known)) == 0.0
 
 
 def test_trabecular_density_is_read_inside_the_bodies():
