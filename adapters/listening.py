@@ -27,10 +27,12 @@ from medomni.model.fusion import STREAMS, FusionLayer, mean_of
 from medomni.model.omni import Given, Omni
 from medomni.model.words import PAD, TextWords
 
-FASTER, HIGHER = (0.8, 1.3), (0.9, 1.12)
+FASTER, HIGHER = (0.75, 1.35), (0.85, 1.3)
 """How fast and how high a voice is made to speak."""
-LOUDER, TILTED, NOISY, NARROW = 0.15, 0.25, 0.6, 0.15
-"""Loudness and slope of the spectrum (a tenth is 4 dB), and shares of pieces with noise and of a telephone's bandwidth."""
+LOUDER, TILTED, COLOURED, NOISY, NARROW = 0.15, 0.3, 0.12, 0.6, 0.15
+"""Loudness, slope and bends of the spectrum (a tenth is 4 dB), and shares of pieces with noise and of a telephone's bandwidth."""
+BENDS = 6
+"""Frequencies, evenly on the mel scale, between which the spectrum is bent."""
 NOISE = (-1.0, 0.05)
 """Level of noise, in a log-mel spectrum; a voice lies at 0.1 to 0.5."""
 TELEPHONE = 2146 / 2840
@@ -126,7 +128,8 @@ def varied(sentences: Sequence[Float32[np.ndarray, "mel _"]], rng: np.random.Gen
         parts += [np.full((mels, int(rng.integers(*PAUSE))), FLOOR, np.float32), sentence]
     sound = _warped(np.concatenate(parts, axis=1), rng.uniform(*FASTER), rng.uniform(*HIGHER))
     slope = np.linspace(-0.5, 0.5, mels)[:, None] * rng.uniform(-TILTED, TILTED)
-    sound = sound + slope + rng.uniform(-LOUDER, LOUDER)
+    bends = np.interp(np.linspace(0, BENDS - 1, mels), np.arange(BENDS), rng.normal(0, COLOURED, BENDS))[:, None]
+    sound = sound + slope + bends + rng.uniform(-LOUDER, LOUDER)
     if rng.random() < NARROW:
         sound[round(TELEPHONE * mels) :] = FLOOR
     if rng.random() < NOISY:
@@ -153,7 +156,7 @@ class Listener(torch.nn.Module):
 
     def __init__(self, omni: Omni, vocabulary: torch.Tensor) -> None:
         super().__init__()
-        self.omni = as_texts(omni).requires_grad_(False)
+        self.omni = omni.requires_grad_(False)
         for part in (omni.audio, omni.overheard):
             part.requires_grad_(True)
         self.spell = torch.nn.Linear(omni.config.width, len(vocabulary) + 1)
@@ -208,7 +211,7 @@ def learner_on(trained: Omni, vocabulary: torch.Tensor) -> Listener:
     """What learns, on top of a model that knows texts."""
     omni = Omni(trained.config, ("text", "audio"))
     omni.load_state_dict(trained.state_dict(), strict=False)  # the audio encoder is new, a vision encoder is not needed
-    return Listener(omni, vocabulary)
+    return Listener(as_texts(omni), vocabulary)
 
 
 def with_ears(trained: Omni, listener: Mapping[str, torch.Tensor]) -> Omni:

@@ -11,12 +11,8 @@ weights (``medomni weights pull speech``) are missing. Exits with 1 when a figur
 import argparse
 import json
 import os
-import shutil
-import subprocess
 import sys
-import tempfile
 import time
-from pathlib import Path
 
 from evaluation.metrics.labels import score_labels
 from evaluation.scorecard import all_hold, as_line, at_least, row
@@ -24,7 +20,7 @@ from evaluation.scorecard import all_hold, as_line, at_least, row
 TEXT_BAR = 0.88
 SHAPE, SPACING_MM = (40, 72, 72), (7.5, 5.4, 5.4)
 """A coarse scan: only what is told of the phantom matters."""
-VOICES = ("slt", "rms", "awb")
+VOICES = ("flite:slt", "flite:rms", "flite:awb")
 
 
 def main() -> int:
@@ -63,29 +59,26 @@ def row_of(patients, texts: list[str], language: str) -> dict:  # noqa: ANN001
 
 def sound_rows(texts: list[str]) -> list[dict]:
     """What of the texts is still read when they are spoken and heard."""
+    from adapters import voices
     from app import wiring
     from medomni.errors import MissingPart
     from medomni.settings import load
     from preprocessing.dictation import read
-    from preprocessing.speech import read_wav
+    from preprocessing.speech import Recording
 
     try:
         ears = wiring.ears(load(os.environ))
+        voices.check_installed(VOICES)
     except MissingPart as error:
         return [row(f"sound: not run ({error})", 0.0)]
-    if shutil.which("flite") is None:
-        return [row("sound: not run (flite is not installed)", 0.0)]
     right = said = wrong = 0
     spent = seconds = 0.0
-    with tempfile.TemporaryDirectory() as scratch:
-        for number, text in enumerate(texts):
-            file = Path(scratch) / f"{number}.wav"
-            subprocess.run(["flite", "-voice", VOICES[number % len(VOICES)], "-t", text, "-o", file], check=True)
-            recording, start = read_wav(file), time.process_time()
-            heard = read(ears.hear(recording, lambda _: None).text)
-            spent, seconds = spent + time.process_time() - start, seconds + recording.seconds
-            told, got = ({(one.label, one.presence) for one in remarks} for remarks in (read(text).remarks, heard.remarks))
-            right, said, wrong = right + len(told & got), said + len(told), wrong + len(got - told)
+    for number, text in enumerate(texts):
+        recording, start = Recording(*voices.speak(text, VOICES[number % len(VOICES)])), time.process_time()
+        heard = read(ears.hear(recording, lambda _: None).text)
+        spent, seconds = spent + time.process_time() - start, seconds + recording.seconds
+        told, got = ({(one.label, one.presence) for one in remarks} for remarks in (read(text).remarks, heard.remarks))
+        right, said, wrong = right + len(told & got), said + len(told), wrong + len(got - told)
     return [
         row(f"share of what was said that is read from the sound (n = {said})", right / max(1, said)),
         row("share of what is read from the sound that was not said", wrong / max(1, right + wrong)),
