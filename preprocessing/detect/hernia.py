@@ -2,8 +2,9 @@
 
 The diaphragm is not segmented. A slice counts as chest where the heart is wide; there the space round the oesophagus holds fat
 and nothing wider than the oesophagus itself. ``medomni-ct`` calls some of a hernia stomach, most of it nothing; so what no
-structure explains counts when it is wide and touches oesophagus or stomach. The fundus under the left dome lies further to the
-left than the aorta. Small hernias are missed (docs/explanation/what-the-model-saw.md), so one that is not seen is not excluded.
+structure explains counts when it is wide and touches oesophagus or stomach, with gas that is not lung. The fundus under the
+left dome lies further to the left than the aorta. Small hernias are missed (docs/explanation/what-the-model-saw.md), so one that
+is not seen is not excluded.
 """
 
 import numpy as np
@@ -31,7 +32,7 @@ WIDE_MM = 6.5
 """Half of the least width of what counts beside a known oesophagus, after ``GAP_MM`` on both sides."""
 TOUCH_MM = 4.0
 """How near to oesophagus or stomach a hernia comes."""
-GAS_HU, SOFT_HU = -250.0, (-10.0, 100.0)
+GAS_HU, SOFT_HU = -500.0, (-10.0, 100.0)
 BLUR_MM = 4.0
 """How far the border of gas and content is neither: blurred to the density of fat."""
 GAP_MM = 2.0
@@ -68,7 +69,9 @@ def herniated(case: Case) -> Mask3D:
     A segmenter that knows the stomach also says what is oesophagus; another may have missed a part of it.
     """
     room, gullet, stomach = _behind_heart(case), case.mask("esophagus"), case.mask("stomach")
-    gas = grow(room & (case.coarse.hu < GAS_HU), BLUR_MM, case.spacing_mm)
+    dark = case.coarse.hu < GAS_HU
+    lung = ndimage.binary_propagation(dark & case.mask(*LUNGS), mask=dark)
+    gas = grow(room & dark & ~lung, BLUR_MM, case.spacing_mm)
     soft = (case.smooth_hu > SOFT_HU[0]) & (case.smooth_hu < SOFT_HU[1])
     tissue = room & (soft | gas | stomach)
     if case.segmentation.has("stomach"):
