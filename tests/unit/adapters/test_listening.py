@@ -10,8 +10,10 @@ import torch
 from adapters import listening, voices
 from adapters.loop import Told, averaged
 from medomni.errors import MissingPart
+from medomni.model import audio, checkpoint
 from medomni.model.config import LABELS, MODALITIES, tiny
 from medomni.model.omni import Given, Omni
+from medomni.model.omni_folder import SHIPPED
 from medomni.model.words import TextWords, learn_words
 
 SENTENCES = ("Large effusion.", "No effusion.", "Emphysema.", "Solid nodule.", "The heart is enlarged.", "Normal aorta.")
@@ -88,11 +90,11 @@ def test_training_brings_sounds_to_their_words_and_leaves_all_else_alone(words, 
 
 def test_sounds_begin_with_the_weights_of_texts():
     fusion = listening.as_texts(Omni(tiny())).fusion
-    audio, text = MODALITIES.index("audio"), MODALITIES.index("text")
-    assert torch.equal(fusion.kind.weight[audio], fusion.kind.weight[text])
+    sound, text = MODALITIES.index("audio"), MODALITIES.index("text")
+    assert torch.equal(fusion.kind.weight[sound], fusion.kind.weight[text])
     for layer in fusion.layers:
         assert torch.equal(layer.looks["audio"].ask.weight, layer.looks["text"].ask.weight)
-        assert torch.equal(layer.pair[:, audio], layer.pair[:, text])
+        assert torch.equal(layer.pair[:, sound], layer.pair[:, text])
 
 
 def test_dictation_is_kept_as_it_sounds(tmp_path):
@@ -118,3 +120,18 @@ def test_voice_speaks_longer_for_more_words():
 def test_speaker_that_is_not_installed_is_named():
     with pytest.raises(MissingPart, match="no nobody-speaks"):
         voices.check_installed(["nobody-speaks:slt"])
+
+
+@pytest.mark.skipif(not shutil.which("flite"), reason="needs flite, a speech synthesiser")
+def test_shipped_model_hears_what_is_said_to_be_there_and_what_is_not():
+    omni = checkpoint.load(SHIPPED, ("text", "audio")).omni
+    place = LABELS.index("pleural_effusion")
+
+    def heard(text):
+        sound = audio.log_mel(audio.heard(*voices.speak(text, "flite:rms"), 30), omni.config.mels)[None]
+        with torch.inference_mode():
+            return float(omni.encode(Given(spectra=sound, frames=torch.tensor([sound.shape[-1]])))["audio"].claims[0, place])
+
+    there = heard("There is a large left pleural effusion.")
+    assert there > heard("No pleural effusion.") + 3
+    assert there > heard("There is mild emphysema.") + 3
