@@ -27,7 +27,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -76,8 +76,8 @@ def main() -> int:
     files = judged.write(seeds, work, given.jobs, lambda share: sys.stderr.write(f"\rphantoms {share:.0%}"))
     bench = Bench(files, given.model)
     rows = [*label_rows(bench, given.labels), *draft_rows(bench, given.labels), *box_rows(bench), *fusion_rows(bench)]
-    few = Bench(files[: given.heard], given.model)
-    rows += [one for voice in given.voices for one in sound_rows(few, voice, is_bar=voice == given.voices[0])]
+    for voice in given.voices:
+        rows += sound_rows(bench.heard_in(voice, given.heard), is_bar=voice == given.voices[0])
     for one in rows:
         print(json.dumps(one) if given.json else as_line(one))
     return 0 if all_hold(rows) else 1
@@ -90,6 +90,12 @@ class Bench:
     files: Sequence[Path]
     folder: Path | None
     voice: str = ""
+
+    def heard_in(self, voice: str, count: int) -> "Bench":
+        """The first cases, dictated by a voice; the network has looked at them already."""
+        few = Bench(self.files[:count], self.folder, voice)
+        few.cases, few.model = self.cases[:count], self.model
+        return few
 
     @cached_property
     def ears(self):  # noqa: ANN201
@@ -408,12 +414,12 @@ def fusion_rows(bench: Bench) -> list[dict]:
     return rows + _found_rows(clean, "vision", clean, "text", "CT finds its own dictation")
 
 
-def sound_rows(few: Bench, voice: str, *, is_bar: bool) -> list[dict]:
-    """Labels, gates and retrieval where a dictation is heard in a voice."""
+def sound_rows(bench: Bench, *, is_bar: bool) -> list[dict]:
+    """Labels, gates and retrieval where dictations are heard."""
     from adapters import voices
     from medomni.errors import MissingPart
 
-    bench = replace(few, voice=voice)
+    voice = bench.voice
     try:
         voices.check_installed([bench.voice])
     except MissingPart as error:
