@@ -100,8 +100,9 @@ class Omni(nn.Module):
         if given.seen is not None:
             logits = logits + trust(fused, "vision")[:, None] * given.seen.guess
         claims = {name: one.claims for name, one in streams.items() if one.claims is not None}
-        for name in (said for said in SAID if said in claims):
-            logits = logits + trust(fused, name)[:, None] * (claims[name] - self.prior)
+        for name in SAID:
+            if name in claims:
+                logits = logits + trust(fused, name)[:, None] * (claims[name] - self.prior)
         return Answer(logits, fused, claims, {name: self.shared(name, one) for name, one in streams.items()})
 
     def encode(self, given: Given) -> dict[str, Tokens]:
