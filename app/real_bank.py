@@ -18,6 +18,7 @@ import numpy as np
 from scipy.ndimage import find_objects
 
 if TYPE_CHECKING:
+    from medomni.phantom.disease import Placed
     from medomni.phantom.disease.lesion import Lesion
     from medomni.pipeline import Progress
     from medomni.types.segmentation import Segmentation
@@ -28,6 +29,7 @@ LEAST_LUNG_ML = 150.0
 LEFT_OF_CONTRAST = 0.04
 """What is left of the contrast of a scan with it: its noise."""
 SEED = 93
+SEVERITIES, SHARES = ("mild", "moderate", "severe"), (0.5, 0.35, 0.15)
 
 
 @dataclass(frozen=True)
@@ -144,7 +146,6 @@ def with_disease(volume: "Volume", lungs: "dict[str, Mask]", number: int) -> "tu
         ValueError: a nodule finds no room.
     """
     from medomni.phantom.insert import INSERTABLE, insert
-    from preprocessing.detect.texture_samples import draw_diseases
 
     if number == 0 or not lungs:
         return volume, ()
@@ -153,3 +154,17 @@ def with_disease(volume: "Volume", lungs: "dict[str, Mask]", number: int) -> "tu
     placed = tuple(item for item in draw_diseases(INSERTABLE, rng) if item.side in sides)
     made = insert(volume, lungs, placed, rng)
     return made.volume, made.placed
+
+
+def draw_diseases(kinds: tuple[str, ...], rng: np.random.Generator) -> "tuple[Placed, ...]":
+    """Up to four diseases of the lungs, often on both sides, none in one series of six."""
+    from medomni.phantom.disease import Placed
+
+    count = int(rng.choice(5, p=(0.16, 0.24, 0.27, 0.2, 0.13)))
+    placed = []
+    for kind in rng.permutation(kinds)[:count]:
+        sides = [("left", "right")[int(rng.integers(2))]] if rng.random() < 0.6 else ["left", "right"]
+        for side in sides:
+            zone = str(rng.choice(("upper", "middle", "lower", "")))
+            placed.append(Placed(str(kind), side, zone, str(rng.choice(SEVERITIES, p=SHARES))))
+    return tuple(placed)

@@ -65,7 +65,12 @@ class OmniLook:
         """
         scan = to_scan(volume, segmentation).focused()
         raw = self.runtime.run(scan.codes, scan.structures, told.texts)
-        return opinion_of(raw, self.runtime.answers, scan, volume.grid, self.runtime.digest)
+        opinion = opinion_of(raw, self.runtime.answers, scan, volume.grid, self.runtime.digest)
+        if any(segmentation.has(lobe) for lobes in LOBES.values() for lobe in lobes):
+            return opinion
+        known: dict[str, object] = {"anatomy": ()}  # whole lungs have sides only, and one mask of both has none
+        known |= {"laterality": Laterality.UNKNOWN} if segmentation.has("lung") else {}
+        return opinion.model_copy(update={"labels": tuple(label.model_copy(update=known) for label in opinion.labels)})
 
 
 def opinion_of(raw: Raw, answers: Mapping[str, Answering], scan: Scan, grid: Grid, digest: str) -> Opinion:

@@ -14,6 +14,8 @@ BODY_HU = -300.0
 THINNEST_CELLS = 3
 """What is thinner than this many cells of 5 to 6 mm, such as a table top or a tube, is not the body."""
 MARGIN_CELLS = 1
+WHOLE_LUNGS = {"lung_right": "lung_lower_lobe_right", "lung_left": "lung_lower_lobe_left", "lung": "lung_lower_lobe_right"}
+"""What a lung whose lobes are not told apart is put down as: the first layer knows lungs, not lobes (``vision.GROUPS``)."""
 
 
 def to_scan(volume: Volume, segmentation: Segmentation) -> Scan:
@@ -47,8 +49,9 @@ def structures_on(grid: Grid, segmentation: Segmentation) -> UInt8[np.ndarray, "
     depth, height, width = grid.shape
     table = np.zeros(256, np.uint8)
     for label, name in segmentation.names.items():
-        if name in STRUCTURES:
-            table[label] = STRUCTURES.index(name) + 1
+        known = WHOLE_LUNGS.get(name, name)
+        if known in STRUCTURES:
+            table[label] = STRUCTURES.index(known) + 1
     here = table[_sampled(segmentation, grid)]
     if segmentation.lesions is not None:
         over = np.zeros(256, np.uint8)

@@ -80,10 +80,10 @@ class Omni(nn.Module):
         self.share = nn.ModuleDict({name: nn.Linear(config.width, SHARED) for name in MODALITIES})
         self.warmth = nn.Parameter(torch.tensor(2.3))
 
-    def see(self, codes: torch.Tensor, structures: torch.Tensor) -> tuple[Seen, Near]:
-        """Run the vision encoder on scans."""
+    def see(self, codes: torch.Tensor, structures: torch.Tensor, near: Near | None = None) -> tuple[Seen, Near]:
+        """Run the vision encoder on scans, or what follows the near network where that has run."""
         self.calls["vision"] += 1
-        seen, near = self.vision(codes, structures)
+        seen, near = self.vision(codes, structures, near)
         return seen, near
 
     def forward(self, given: Given, task: str = "label", kept: float | None = None) -> Answer:

@@ -41,12 +41,13 @@ class Slabs:
 
 @dataclass(frozen=True, eq=False)
 class Calcium:
-    """Spots of calcium with their score and their volume above the floor."""
+    """Spots of calcium with their score and their volume above the floor; ``doubted`` is the score of those left out."""
 
     spots: Mask3D
     slabs: Slabs
     score: float
     volume_mm3: float
+    doubted: float = 0.0
 
 
 def slabs_around(case: Case, region: Mask3D) -> Slabs | None:

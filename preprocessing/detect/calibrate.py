@@ -1,13 +1,11 @@
 """Fits the curves of ``calibration.toml`` on phantoms of known truth, one logistic curve for each finding.
 
     python -m preprocessing.detect.calibrate measure --first 40000 --count 120 --rows rows.jsonl [--segmenter truth|medomni-ct]
-    python -m preprocessing.detect.calibrate textures --samples FOLDER --rows textures.jsonl
     python -m preprocessing.detect.calibrate fit --rows rows.jsonl [--label NAME ...]
 
 ``measure`` runs every detector's raw measure over the phantoms of those seeds and appends a line for each; a seed that the file
-already holds is left out, so it can be interrupted. ``textures`` does so for diffuse disease, which is rare in whole phantoms, on
-samples of ``texture_samples.py`` that the network was not trained on. ``fit`` replaces the curves of the labels of which it has
-enough cases on both sides. Every phantom weighs the same, so a probability holds where the disease is as common as among them.
+already holds is left out, so it can be interrupted. ``fit`` replaces the curves of the labels of which it has enough cases on
+both sides. Every phantom weighs the same, so a probability holds where the disease is as common as among them.
 The targets are Platt's (1999), so that a measure that parts all cases does not give an endless slope.
 """
 
@@ -29,7 +27,7 @@ from medomni.phantom.case import PhantomCase, make_case
 from medomni.phantom.cohort import draw_findings
 from medomni.types.segmentation import Segmentation
 from preprocessing.detect.abdomen import liver_index_hu, spleen_ml, stone_mm
-from preprocessing.detect.calcium import aortic_score, coronary_score
+from preprocessing.detect.calcium import aortic_amount, coronary_amount
 from preprocessing.detect.calibration import STEEPEST, TABLE, Curve, curves
 from preprocessing.detect.case import Case
 from preprocessing.detect.devices import material_amount
@@ -42,10 +40,6 @@ from preprocessing.detect.lung import consolidation_ml, opacity_ml
 from preprocessing.detect.nodes import short_axis_mm
 from preprocessing.detect.nodule import best_logit
 from preprocessing.detect.pleura import fluid_ml
-from preprocessing.detect.texture import CELL_ML, SHOWN
-from preprocessing.detect.texture_kinds import BLOCK, DIVISOR, KINDS
-from preprocessing.detect.texture_network import probabilities
-from preprocessing.detect.texture_samples import LUNG_BIT, load_sample
 from preprocessing.measure.regions import measure
 from preprocessing.measure.scope import scope
 from preprocessing.segment.medomni_ct import MedomniCt
@@ -58,8 +52,8 @@ MEASURES: dict[str, Measure] = {
     "pleural_effusion": fluid_ml,
     "pericardial_effusion": pericardial_fluid_ml,
     "cardiomegaly": cardiothoracic_ratio,
-    "coronary_artery_wall_calcification": coronary_score,
-    "arterial_wall_calcification": aortic_score,
+    "coronary_artery_wall_calcification": coronary_amount,
+    "arterial_wall_calcification": aortic_amount,
     "hiatal_hernia": hernia_ml,
     "lymphadenopathy": short_axis_mm,
     "medical_material": material_amount,
@@ -98,17 +92,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     run.add_argument("--first", type=int, default=40000, help="first seed")
     run.add_argument("--count", type=int, default=120, help="number of phantoms")
     run.add_argument("--segmenter", choices=("truth", "medomni-ct"), default="truth", help="whose masks the detectors read")
-    textures = commands.add_parser("textures", help="measure diffuse disease on held-out samples and append a line for each")
-    textures.add_argument("--samples", type=Path, required=True, help="folder written by texture_samples.py")
     fit = commands.add_parser("fit", help="fit the curves to the lines and write the table")
     fit.add_argument("--label", action="append", help="only this finding; may be given several times")
-    for command in (run, textures, fit):
+    for command in (run, fit):
         command.add_argument("--rows", type=Path, required=True, help="file of measured phantoms, one JSON object a line")
     given = words.parse_args(arguments)
     if given.command == "measure":
         measure_phantoms(range(given.first, given.first + given.count), given.segmenter, given.rows)
-    elif given.command == "textures":
-        measure_samples(given.samples, given.rows)
     else:
         write_curves(fitted(read_rows(given.rows), given.label or list(MEASURES)))
     return 0
@@ -125,24 +115,6 @@ def measure_phantoms(seeds: range, segmenter: str, path: Path) -> None:
         with path.open("a", encoding="utf-8") as lines:
             lines.write(json.dumps({"seed": row.seed, "measures": row.measures, "kinds": row.kinds}) + "\n")
         sys.stderr.write(f"{seed} {', '.join(row.kinds)}\n")
-
-
-def measure_samples(samples: Path, path: Path) -> None:
-    """Append the row of each phantom sample: the volume of the worse lung that shows each diffuse disease."""
-    for file in sorted(samples.glob("phantom-*.npz")):
-        sample = load_sample(file)
-        lacking = [(0, -n % divisor) for n, divisor in zip(sample.hu.shape, DIVISOR, strict=True)]
-        probability = probabilities(np.pad(sample.hu, lacking, constant_values=-1000).astype(np.float32))
-        lungs = np.pad(sample.truth >> LUNG_BIT & 1, lacking).astype(bool)[:, ::BLOCK, ::BLOCK]
-        middle = int(np.average(np.arange(lungs.shape[2]), weights=lungs.sum(axis=(0, 1))))
-        measures: dict[str, float | None] = {}
-        for label in DIFFUSE:
-            shown = (probability[KINDS.index(label)] >= SHOWN) & lungs
-            measures[label] = max(float(shown[:, :, :middle].sum()), float(shown[:, :, middle:].sum())) * CELL_ML
-        kinds = tuple(kind for bit, kind in enumerate(KINDS) if bool((sample.truth >> bit & 1).any()))
-        row = {"seed": int(file.stem.split("-")[1]), "measures": measures, "kinds": kinds}
-        with path.open("a", encoding="utf-8") as lines:
-            lines.write(json.dumps(row) + "\n")
 
 
 def measured(phantom: PhantomCase, segmentation: Segmentation) -> Row:

@@ -1,25 +1,25 @@
-"""Textures of each lung -> findings of diffuse disease and of airless lung: side, place and probability of each label.
+"""What the network sees in each lung -> findings of diffuse disease and of airless lung: side, place and probability.
 
-A label's measure is the volume of the worse lung that the texture network takes for it; ``calibration.toml`` turns it into a
-probability. Most of what the network knows comes from phantoms, so these labels are hedged (the ceilings of their curves) and
-never called absent.
+A label's measure is the volume of the worse lung that shows it; ``calibration.toml`` turns it into a probability. Most of what
+the network knows comes from phantoms, so these labels are hedged (the ceilings of their curves) and never called absent.
 """
 
 from collections.abc import Callable
 
 import numpy as np
+from scipy import ndimage
 
 from medomni.reporting.hedge import presence_of
 from medomni.types.finding import Evidence, Finding, Laterality, Measurement, Presence
-from medomni.types.region import Region
 from preprocessing.detect.answer import identifier, not_evaluated
 from preprocessing.detect.calibration import calibrated
 from preprocessing.detect.case import Case
 from preprocessing.detect.lung_lesions import lung_lesions
 from preprocessing.detect.nodule import shows_nodules
-from preprocessing.detect.place import fine_to_study
-from preprocessing.detect.texture import Textures, lung_textures
+from preprocessing.detect.place import evidence
+from preprocessing.detect.places import SOURCE, places
 from preprocessing.measure.regions import LUNG_PARTS, lungs_by_side
+from preprocessing.morphology import Mask3D
 
 LABELS = (
     "bronchiectasis",
@@ -29,7 +29,7 @@ LABELS = (
     "pulmonary_fibrotic_sequela",
     "atelectasis",
 )
-"""The labels that are judged here, each by the texture of its name."""
+"""The labels that are judged here."""
 MEASURED = ("atelectasis",)
 """Those whose volume is stated; of the others it is a figure for the curve only."""
 
@@ -38,21 +38,11 @@ def shown_ml(label: str) -> Callable[[Case], float | None]:
     """The raw measure of a label for calibration: the volume in the worse lung, None out of scope."""
 
     def measure(case: Case) -> float | None:
-        textures = case.once(lung_textures) if _is_in_scope(case) else None
-        if textures is None:
+        if not _is_in_scope(case):
             return None
-        return max((volume_ml(case, textures, label, side) for side in textures.sides), default=None)
+        return max((case.millilitres(mask) for mask in _by_side(case, label).values()), default=None)
 
     return measure
-
-
-def volume_ml(case: Case, textures: Textures, label: str, side: str) -> float:
-    """Volume of one lung that shows a label: by its texture, or for atelectasis what is airless and collapsed if that is more."""
-    shown = textures.millilitres(label, side)
-    if label != "atelectasis":
-        return shown
-    collapsed = case.once(lung_lesions).opacities.collapsed & case.mask(*LUNG_PARTS[side])
-    return max(shown, case.millilitres(collapsed))
 
 
 def diffuse_findings(case: Case) -> tuple[Finding, ...]:
@@ -61,22 +51,30 @@ def diffuse_findings(case: Case) -> tuple[Finding, ...]:
         return ()
     if not _is_in_scope(case):
         return tuple(not_evaluated(label, "resolution_too_low") for label in LABELS)
-    textures = case.once(lung_textures)
-    return tuple(_finding(case, label, textures) for label in LABELS) if textures and textures.sides else ()
+    return tuple(_finding(case, label) for label in LABELS)
 
 
 def _is_in_scope(case: Case) -> bool:
     return "lungs" in case.coverage.evaluated and shows_nodules(case.volume.grid)
 
 
-def _finding(case: Case, label: str, textures: Textures) -> Finding:
-    volumes = {side: volume_ml(case, textures, label, side) for side in textures.sides}
+def _by_side(case: Case, label: str) -> dict[str, Mask3D]:
+    """Where each lung that was found shows a label; atelectasis also where lung is airless and collapsed."""
+    shown = case.once(places).shown(label, case)
+    if label == "atelectasis":
+        shown |= case.once(lung_lesions).opacities.collapsed
+    lungs = {side: case.mask(*LUNG_PARTS[side]) for side, parts in lungs_by_side(case.regions).items() if parts}
+    return {side: shown & lung for side, lung in lungs.items()}
+
+
+def _finding(case: Case, label: str) -> Finding:
+    masks = _by_side(case, label)
+    volumes = {side: case.millilitres(mask) for side, mask in masks.items()}
     probabilities = {side: calibrated(label, volume) for side, volume in volumes.items()}
-    best = max(probabilities.values())
+    best = max(probabilities.values(), default=0.0)
     if presence_of(best) is Presence.ABSENT:
         return not_evaluated(label, "not_excluded")
     sides = [side for side, probability in probabilities.items() if presence_of(probability) is not Presence.ABSENT]
-    lungs = lungs_by_side(case.regions)
     return Finding(
         id=identifier(label),
         label=label,
@@ -84,7 +82,7 @@ def _finding(case: Case, label: str, textures: Textures) -> Finding:
         probability=best,
         laterality=_laterality(sides),
         measurements=tuple(_measurement(label, side, volumes[side]) for side in sides if label in MEASURED),
-        evidence=tuple(_evidence(case, textures, label, side, lungs[side]) for side in sides),
+        evidence=tuple(_evidence(case, masks[side], side) for side in sides),
     )
 
 
@@ -93,13 +91,12 @@ def _laterality(sides: list[str]) -> Laterality:
     return Laterality.of(named) if named else Laterality.UNKNOWN
 
 
-def _evidence(case: Case, textures: Textures, label: str, side: str, lung: tuple[Region, ...]) -> Evidence:
-    """Where most of it lies."""
-    study = fine_to_study(case, np.array(textures.place(label, side)))
-    x, y, z = (float(value) for value in case.volume.grid.to_world_mm(study).round(1))
-    index = min(max(round(float(study[0])), 0), case.volume.grid.shape[0] - 1)
-    structure = lung[0].structure if len(lung) == 1 else "lungs"
-    return Evidence(structure=structure, slice_index=index, position_mm=(x, y, z), source="texture_network")
+def _evidence(case: Case, mask: Mask3D, side: str) -> Evidence:
+    """The largest part of what one lung shows."""
+    parts, _ = ndimage.label(mask, np.ones((3, 3, 3)))
+    largest = parts == 1 + np.bincount(parts.ravel())[1:].argmax()
+    lung = lungs_by_side(case.regions)[side]
+    return evidence(case, largest, lung[0].structure if len(lung) == 1 else "lungs", SOURCE)
 
 
 def _measurement(label: str, side: str, value: float) -> Measurement:

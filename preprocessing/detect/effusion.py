@@ -11,6 +11,7 @@ from scipy.spatial import ConvexHull
 
 from preprocessing.coarse import CoarseVolume
 from preprocessing.detect.case import Case
+from preprocessing.detect.places import places
 from preprocessing.measure.regions import LUNG_PARTS
 from preprocessing.morphology import Mask3D, grow, opening
 
@@ -33,6 +34,8 @@ SPINE_MM = 35.0
 """Half of the strip beside the midline that is left out: oesophagus, aorta, crura and paraspinal muscle lie there."""
 SEGMENTED_HU = (-15.0, 70.0)
 """Smoothed mean CT number of a part of a segmenter's fluid: a blood clot reads up to 70 HU."""
+SEEN_SHARE = 0.1
+"""Least share of such a part that the omni model's near network takes for fluid as well."""
 LEAST_PART_ML = 2.0
 """Smaller parts of a segmenter's fluid are its rim at the chest wall."""
 BONE_HU = 200.0
@@ -42,7 +45,7 @@ BONE_HU = 200.0
 def pleural_fluid(case: Case) -> Mask3D:
     """Return the pleural fluid of both sides on the coarse grid; empty where the sides of the lungs are not known."""
     if is_segmented(case):
-        return _plausible(case, case.lesion_mask("pleural_effusion"))
+        return case.once(segmented_fluid)[0]
     right, left, unknown = (case.mask(*LUNG_PARTS[side]) for side in ("right", "left", "unknown"))
     if unknown.any():
         return np.zeros_like(right)
@@ -57,14 +60,17 @@ def is_segmented(case: Case) -> bool:
     return case.knows_lesion("pleural_effusion")
 
 
-def _plausible(case: Case, fluid: Mask3D) -> Mask3D:
-    """The parts of a segmenter's fluid that are large enough and as dense as fluid, blood or pus."""
+def segmented_fluid(case: Case) -> tuple[Mask3D, Mask3D]:
+    """A segmenter's fluid, what is large enough and as dense as fluid, blood or pus: what both networks see, and the rest."""
+    fluid = case.lesion_mask("pleural_effusion")
     parts, count = ndimage.label(fluid)
     index = np.arange(1, count + 1)
     mean_hu = ndimage.mean(case.smooth_hu, parts, index)
     size_ml = ndimage.sum_labels(fluid, parts, index) * case.coarse.voxel_ml
+    look = case.once(places)
+    seen = look.is_blind | (ndimage.mean(look.shown("pleural_effusion", case), parts, index) >= SEEN_SHARE)
     keep = (size_ml >= LEAST_PART_ML) & (mean_hu > SEGMENTED_HU[0]) & (mean_hu < SEGMENTED_HU[1])
-    return np.isin(parts, index[keep])
+    return np.isin(parts, index[keep & seen]), np.isin(parts, index[keep & ~seen])
 
 
 def find_fluid(coarse: CoarseVolume, lung: Mask3D, other_lung: Mask3D, body: Mask3D, bone: Mask3D) -> Mask3D:

@@ -4,10 +4,12 @@ Every one of the 18 labels is answered: present, uncertain or absent by a rule s
 reason. ``DETECTORS`` is the whole list; each turns the one Case into findings and knows nothing of the others.
 """
 
+import hashlib
 from collections.abc import Callable, Iterator
 
 import numpy as np
 
+from medomni.model.omni_folder import SHIPPED, digest_of, require
 from medomni.pipeline import Detection, Progress
 from medomni.reporting.vocabulary import vocabulary
 from medomni.types.finding import Finding, Presence
@@ -60,8 +62,8 @@ DETECTORS: tuple[Detector, ...] = (
 """Every detector, in the order of the findings of a draft."""
 FINDING_OF = {"nodule": "lung_nodule"}
 """Finding of a lesion mask where the names differ."""
-RULES = ("detect/*.py", "detect/*.toml", "detect/shipped/*/*.safetensors")
-"""What the lesion masks follow from: rules, curves and the weights of the nodule network."""
+RULES = ("detect/*.py", "detect/*.toml", "detect/shipped/*/*.safetensors", "scan.py")
+"""What the lesion masks follow from, beside the omni model: rules, curves and the weights of the nodule network."""
 WIDE_CONSOLIDATION_ML = 20.0
 """A consolidation of about a subsegment: from here on the lung mask is doubted."""
 
@@ -92,7 +94,8 @@ def _lesions(case: Case, found: tuple[Finding, ...]) -> Segmentation:
         kept = np.where(np.isin(labels, list(names)), labels, 0).astype(np.uint8)
         if "consolidation" not in seen and "lung_opacity" in seen:
             kept[labels == CONSOLIDATION] = OPACITY
-    return Segmentation(kept, case.volume.grid, names, "lesion-rules 1", rules_digest(*RULES))
+    digest = hashlib.sha256(f"{rules_digest(*RULES)} {digest_of(require(SHIPPED))}".encode()).hexdigest()
+    return Segmentation(kept, case.volume.grid, names, "lesion-rules 2", digest)
 
 
 def _not_evaluated(found: tuple[Finding, ...], coverage: Coverage) -> tuple[Finding, ...]:

@@ -49,7 +49,7 @@ def _opacity(case: Case, lesion: SidedLesion, consolidation: SidedLesion) -> Fin
     """Opacity with its places; absent only where next to nothing was seen."""
     volume_ml = opacity_ml(case) or 0.0
     finding = sided_finding(lesion, calibrated("lung_opacity", volume_ml))
-    if finding.presence is Presence.ABSENT and volume_ml >= CLEAR_BELOW_ML:
+    if finding.presence is Presence.ABSENT and max(volume_ml, case.once(lung_lesions).opacities.dropped_ml) >= CLEAR_BELOW_ML:
         return not_evaluated(finding.label, "not_excluded")
     return _with_places(finding, lesion, consolidation, case.regions, case.segmentation)
 

@@ -2,7 +2,7 @@
 
 Where the segmenter looks for opacities, its parts count when they are denser than the patient's own lung and no hilar
 vessels (networks take those for consolidation), and what only the density rule sees counts for less in the probability
-(``agreed_ml``). Otherwise the rule stands alone.
+(``agreed_ml``). The omni model's near network tells opacity, consolidation and collapse apart, and what is none of them.
 
 Opacity is lung denser than the patient's own aerated lung over more than a vessel's width. Hilar and other vessels are
 as dense as a consolidation but have no ground-glass around or within, so a part counts only when much of it is ground
@@ -13,14 +13,13 @@ share 0.65 to 1.0 in marked opacities, 0.19 to 0.42 in hilar vessels (docs/expla
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Int32, Int64, Shaped
+from jaxtyping import Float32
 from scipy import ndimage
 
 from preprocessing.coarse import CoarseVolume
 from preprocessing.detect.case import Case
-from preprocessing.detect.effusion import pleural_fluid
 from preprocessing.detect.nodule import Nodule
-from preprocessing.detect.texture import lung_textures
+from preprocessing.detect.places import places
 from preprocessing.measure.regions import LUNGS
 from preprocessing.morphology import Mask3D, grow, opening
 
@@ -47,14 +46,13 @@ CONFIRMED_SHARE, OVERLAP_SHARE = 0.5, 0.1
 DISPUTED_SHARE = 0.25
 """How much a millilitre counts that only the density rule sees while the segmenter looked and saw nothing."""
 AIRLESS = ("consolidation", "lung_opacity", "atelectasis")
-"""Textures of lung that lost air."""
+"""What the network calls lung that lost air."""
 SHOWN_SHARE = 0.3
-"""Least mean probability of the likeliest of them in a part that counts.
-
-Vessels and blurred fissures of two real chests read 0.07 to 0.25, marked infections 0.43 to 0.77.
-"""
-BESIDE_FLUID_MM, WET_SHARE = 12.0, 0.5
-"""Airless lung of which half lies this close to pleural fluid is pressed by it (compressive atelectasis)."""
+"""Least mean probability of an opacity or a collapse in a part that counts."""
+SOLID_SHARE = 0.3
+"""How likely a consolidation is to the network, as a share of an opacity of any kind, from where on dense lung is one."""
+LEAST_SOLID = 0.1
+"""The same in itself."""
 COLLAPSED_SHARE = 0.5
 """An opacity is left out where so much of it is collapsed."""
 NODULE_RIM_MM = 3.0
@@ -69,14 +67,15 @@ RIB_MM, BONE_HU = 14.0, 200.0
 class Opacities:
     """Masks on the coarse grid; consolidation lies inside opacity, collapsed lung outside of it.
 
-    ``agreed_ml`` is the volume that counts for the probability: all of it where segmenter and density agree or the rule stands
-    alone, and a share of what only one of them sees.
+    ``agreed_ml`` is the volume that counts for the probability: all of it where segmenter (if it looks for opacities), density
+    and the model's near network agree, and a share of the rest. ``dropped_ml`` is what the density alone sees.
     """
 
     opacity: Mask3D
     consolidation: Mask3D
     collapsed: Mask3D
     agreed_ml: float
+    dropped_ml: float
 
 
 def opacities(case: Case, nodules: tuple[Nodule, ...]) -> Opacities:
@@ -84,51 +83,37 @@ def opacities(case: Case, nodules: tuple[Nodule, ...]) -> Opacities:
     coarse = case.coarse
     lungs = case.mask(*LUNGS) & ~_nodules(case, nodules)
     opacity = find_opacities(coarse, lungs)
-    agreed = opacity
-    if case.knows_lesion("lung_opacity"):
-        proposed = case.lesion_mask("lung_opacity") & lungs
-        agreed = _confirmed(coarse, proposed, lungs) | _touching(opacity, proposed)
-        opacity = opacity | agreed
-    return _parted(case, _shown(case, opacity), agreed)
+    if not case.knows_lesion("lung_opacity"):
+        return _parted(case, opacity, opacity, np.zeros_like(opacity))
+    proposed = case.lesion_mask("lung_opacity") & lungs
+    agreed = _confirmed(coarse, proposed, lungs) | _touching(opacity, proposed)
+    return _parted(case, opacity | agreed, agreed, agreed)
 
 
-def _shown(case: Case, opacity: Mask3D) -> Mask3D:
-    """The parts whose texture is that of ground glass, consolidation or collapse; all where textures are not judged."""
-    textures = case.once(lung_textures)
-    parts, count = ndimage.label(opacity)
-    if textures is None or not count:
-        return opacity
-    likely = np.maximum.reduce([textures.on_coarse(kind, case) for kind in AIRLESS])
+def _parted(case: Case, opacity: Mask3D, agreed: Mask3D, vouched: Mask3D) -> Opacities:
+    """Airless lung by what took its air.
+
+    Collapse is no opacity, and ground glass however dense is no consolidation; to the network a consolidation is an opacity too.
+    What the network takes for nothing counts for less where the segmenter vouches for it, and is dropped elsewhere.
+    """
+    solid, any_opacity, collapse = (case.once(places).on_coarse(kind, case) for kind in AIRLESS)
+    shown = _parts_where(opacity, np.maximum(any_opacity, collapse), SHOWN_SHARE)
+    collapsed = shown & (collapse > np.maximum(any_opacity, solid))
+    seen = _parts_where(shown & ~_wholly(shown, collapsed), np.maximum(any_opacity, solid), SHOWN_SHARE)
+    unseen = opacity & ~shown
+    rest = seen | (unseen & vouched)
+    counted = (seen & agreed).sum() + DISPUTED_SHARE * (rest & ~(seen & agreed)).sum()
+    dense = seen & (case.coarse.hu > DENSE_HU)
+    consolidation = _parts_where(dense, solid - SOLID_SHARE * any_opacity, 0.0) & _parts_where(dense, solid, LEAST_SOLID)
+    dropped = unseen & ~vouched
+    return Opacities(rest, consolidation, collapsed, float(counted * case.coarse.voxel_ml), case.millilitres(dropped))
+
+
+def _parts_where(mask: Mask3D, value: Float32[np.ndarray, "z y x"], least: float) -> Mask3D:
+    """The connected parts of a mask with a mean value of at least ``least``."""
+    parts, count = ndimage.label(mask)
     index = np.arange(1, count + 1)
-    return np.isin(parts, index[ndimage.mean(likely, parts, index) >= SHOWN_SHARE])
-
-
-def _parted(case: Case, opacity: Mask3D, agreed: Mask3D) -> Opacities:
-    """Airless parts by what took their air: collapse is no opacity, and ground glass however dense is no consolidation."""
-    dense = opacity & (case.coarse.hu > DENSE_HU)
-    parts, count = ndimage.label(dense)
-    size_ml = np.bincount(parts.ravel(), minlength=count + 1)[1:] * case.coarse.voxel_ml
-    collapsed, glass = np.zeros_like(dense), np.zeros_like(dense)
-    if count and size_ml.max() >= SMALLEST_ML:
-        wide = 1 + np.flatnonzero(size_ml >= SMALLEST_ML)
-        cause = _causes(case, parts, wide)
-        collapsed = np.isin(parts, wide[cause == "atelectasis"])
-        glass = np.isin(parts, wide[cause == "lung_opacity"])
-    rest = opacity & ~_wholly(opacity, collapsed)
-    counted = (rest & agreed).sum() + DISPUTED_SHARE * (rest & ~agreed).sum()
-    return Opacities(rest, rest & dense & ~collapsed & ~glass, collapsed, float(counted * case.coarse.voxel_ml))
-
-
-def _causes(case: Case, parts: Int32[np.ndarray, "z y x"], wanted: Int64[np.ndarray, "n"]) -> Shaped[np.ndarray, "n"]:
-    """What each airless part is by its texture; on pleural fluid it is collapse."""
-    textures = case.once(lung_textures)
-    wet = grow(case.once(pleural_fluid), BESIDE_FLUID_MM, case.spacing_mm)
-    is_pressed = ndimage.mean(wet, parts, wanted) >= WET_SHARE
-    if textures is None:
-        return np.where(is_pressed, "atelectasis", "consolidation")
-    kinds = np.array(AIRLESS)
-    likely = np.stack([ndimage.mean(textures.on_coarse(kind, case), parts, wanted) for kind in kinds])
-    return np.where(is_pressed, "atelectasis", kinds[likely.argmax(axis=0)])
+    return np.isin(parts, index[ndimage.mean(value, parts, index) >= least])
 
 
 def _wholly(opacity: Mask3D, collapsed: Mask3D) -> Mask3D:

@@ -10,13 +10,15 @@ from medomni.types.finding import Finding, Presence
 from preprocessing.detect.answer import not_evaluated, sided_finding
 from preprocessing.detect.calibration import calibrated
 from preprocessing.detect.case import Case
-from preprocessing.detect.effusion import is_segmented, pleural_fluid
+from preprocessing.detect.effusion import is_segmented, pleural_fluid, segmented_fluid
 from preprocessing.detect.sides import SidedLesion, by_side
 from preprocessing.measure.regions import LUNGS
 
 LABEL = "pleural_effusion"
 RULE_CEILING = 0.65
 """The most that the density rule may claim."""
+DOUBTED_ML = 10.0
+"""Fluid that the segmenter alone sees is not called from any volume on, and from this on it is not denied."""
 CUT_SHARE = 0.25
 """A lung whose lowest slice in view holds more than this share of its largest one hides its base, where fluid gathers."""
 
@@ -43,6 +45,8 @@ def pleural_effusion(case: Case) -> tuple[Finding, ...]:
         return (finding,)
     if "unknown" in fluid.voxels:
         return (not_evaluated(LABEL, "side_unknown"),)
+    if is_segmented(case) and case.millilitres(case.once(segmented_fluid)[1]) >= DOUBTED_ML:
+        return (not_evaluated(LABEL, "not_excluded"),)
     return (not_evaluated(LABEL, "outside_field_of_view") if _is_base_cut(case) else finding,)
 
 

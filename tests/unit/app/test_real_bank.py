@@ -95,3 +95,9 @@ def _between_lungs(case):
     lungs = case.truth.mask(*(name for lobes in LOBES.values() for name in lobes))
     from_left = np.maximum.accumulate(lungs, axis=2)
     return from_left & np.maximum.accumulate(lungs[:, :, ::-1], axis=2)[:, :, ::-1]
+
+
+def test_diseases_are_drawn_from_the_kinds_given():
+    drawn = [one for n in range(40) for one in real_bank.draw_diseases(("emphysema", "consolidation"), np.random.default_rng(n))]
+    assert {item.kind for item in drawn} == {"emphysema", "consolidation"}
+    assert {item.side for item in drawn} == {"left", "right"}

@@ -151,3 +151,24 @@ def test_any_file_is_no_packed_model(tmp_path):
     file.write_bytes(b"something")
     with pytest.raises(BadInput, match="no packed omni model"):
         omni_runtime.open_runtime(file, 1).run(np.zeros((10, 4, 4), np.uint8), np.zeros((10, 2, 2), np.uint8), ())
+
+
+def test_of_lungs_without_lobes_sides_are_told_and_no_lobes(packed):
+    whole = factories.segmentation({"lung_left": LEFT, "lung_right": RIGHT}, ON)
+    opinion = OmniLook(packed)(STUDY, whole, Told())
+    assert not any(one.anatomy for one in opinion.labels)
+    assert {Laterality.LEFT, Laterality.RIGHT, Laterality.BILATERAL} & {one.laterality for one in opinion.labels}
+    one = OmniLook(packed)(STUDY, factories.segmentation({"lung": LEFT | RIGHT}, ON), Told())
+    assert {label.laterality for label in one.labels} == {Laterality.UNKNOWN}
+    assert to_scan(STUDY, whole).focused().codes.shape == to_scan(STUDY, STRUCTURES_SEEN).focused().codes.shape
+
+
+def test_what_was_seen_of_the_last_scan_is_not_looked_at_again(folder, monkeypatch):
+    scan = to_scan(STUDY, STRUCTURES_SEEN).focused()
+    cells = omni_runtime.cells_of(folder, scan.codes, scan.structures)
+    runtime = omni_runtime.open_runtime(folder, 1)
+    monkeypatch.setattr("medomni.model.vision.NearNetwork.forward", None)  # cannot run again
+    raw = runtime.run(scan.codes, scan.structures, ())
+    assert np.allclose(cells, 1 / (1 + np.exp(-raw.cells)), atol=1e-6)
+    with pytest.raises(TypeError):
+        runtime.run(scan.codes[:, :, :-4], scan.structures[:, :, :-2], ())

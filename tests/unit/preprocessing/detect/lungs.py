@@ -2,9 +2,12 @@
 
 import numpy as np
 
+from medomni.model.config import LABELS
+from medomni.model.scan import CELL
 from medomni.types.region import Coverage
 from medomni.types.volume import Volume
 from preprocessing.detect.case import Case
+from preprocessing.detect.places import Places, places
 from preprocessing.measure.regions import measure
 from tests import factories
 
@@ -43,3 +46,16 @@ def rod(hu, world, centre_mm, radius_mm, value_hu):
     distance = np.hypot(world[..., 1] - centre_mm[1], world[..., 2] - centre_mm[2])
     share = np.clip((radius_mm - distance) + 0.5, 0.0, 1.0) * (hu < -500)
     hu += share * (value_hu - hu)
+
+
+def shown(case, **masks):
+    """The case as if the network saw each label in all voxels of a mask and nowhere else; a cell is a voxel here."""
+    on = case.volume.grid
+    probability = np.zeros((len(LABELS), *on.shape), np.float32)
+    for label, mask in masks.items():
+        probability[LABELS.index(label)][mask] = 0.9
+    fine = np.array(on.spacing_mm) / CELL
+    corner = on.to_world_mm(np.array([-0.5, -0.5, -0.5]) + 0.5 / np.array(CELL))
+    cells = factories.grid(tuple((np.array(on.shape) * CELL).tolist()), tuple(fine.tolist()), tuple(corner))
+    case._made[places] = Places(probability, cells)
+    return case

@@ -1,23 +1,26 @@
-"""Diffuse disease: probabilities follow the volume that the texture shows, and little of it neither states nor excludes."""
+"""Diffuse disease: probabilities follow the volume that shows it, and little of it neither states nor excludes."""
 
 import numpy as np
 import pytest
 
+from medomni.model import omni_runtime
+from medomni.model.config import LABELS as SEEN
+from medomni.model.scan import CELL
 from medomni.reporting.vocabulary import vocabulary
 from medomni.types.finding import Laterality, Presence
-from preprocessing.detect import diffuse, texture_network
+from preprocessing.detect import diffuse
 from preprocessing.detect.calibration import curves
 from preprocessing.detect.diffuse import LABELS, diffuse_findings, shown_ml
-from preprocessing.detect.texture_kinds import BLOCK, KINDS
 from tests.unit.preprocessing.detect.lungs import lung_case
 
 
 def says(kind, share):
     """In place of the network: one disease in the first ``share`` of the columns, which are the patient's right."""
 
-    def answer(hu):
-        made = np.zeros((len(KINDS), hu.shape[0], hu.shape[1] // BLOCK, hu.shape[2] // BLOCK), np.float32)
-        made[KINDS.index(kind), :, :, : int(share * made.shape[3])] = 0.9
+    def answer(folder, codes, structures):
+        z, y, x = (n // step for n, step in zip(codes.shape, CELL, strict=True))
+        made = np.zeros((len(SEEN), z, y, x), np.float32)
+        made[SEEN.index(kind), :, :, : int(share * x)] = 0.9
         return made
 
     return answer
@@ -26,11 +29,11 @@ def says(kind, share):
 def test_every_label_has_words_a_curve_and_a_channel():
     assert set(LABELS) <= set(vocabulary().labels)
     assert set(LABELS) <= set(curves())
-    assert set(LABELS) <= set(KINDS)
+    assert set(LABELS) <= set(SEEN)
 
 
 def test_plain_lung_gets_no_diffuse_disease(monkeypatch):
-    monkeypatch.setattr(texture_network, "probabilities", says("emphysema", 1.0))
+    monkeypatch.setattr(omni_runtime, "cells_of", says("emphysema", 1.0))
     found = diffuse_findings(lung_case())
     assert {f.label for f in found} == set(LABELS)
     assert all(f.presence is Presence.NOT_EVALUATED and f.reason == "not_excluded" for f in found)
@@ -39,7 +42,7 @@ def test_plain_lung_gets_no_diffuse_disease(monkeypatch):
 @pytest.mark.parametrize(("share", "side"), [(0.4, Laterality.RIGHT), (1.0, Laterality.BILATERAL)])
 @pytest.mark.parametrize("label", LABELS)
 def test_a_lung_that_shows_a_disease_gets_it_on_its_side_with_a_place(monkeypatch, label, share, side):
-    monkeypatch.setattr(texture_network, "probabilities", says(label, share))
+    monkeypatch.setattr(omni_runtime, "cells_of", says(label, share))
     monkeypatch.setattr(diffuse, "calibrated", lambda _, ml: 0.6 if ml > 20 else 0.1)  # the test's lungs are small
     case = lung_case()
     finding = next(f for f in diffuse_findings(case) if f.label == label)

@@ -12,6 +12,7 @@ from preprocessing.detect.findings import detect
 from preprocessing.measure.regions import measure
 from preprocessing.measure.scope import scope
 from preprocessing.segment.hu_rules import HuRules
+from preprocessing.segment.medomni_ct import MedomniCt
 from tests import factories
 
 
@@ -21,8 +22,8 @@ def _detect(seed, placed):
     return case, _run(case.volume)
 
 
-def _run(volume):
-    segmentation = HuRules().segment(volume)
+def _run(volume, segmenter=None):
+    segmentation = (segmenter or HuRules()).segment(volume, lambda _: None)
     regions = measure(volume, segmentation)
     coverage, _ = scope(volume, segmentation, regions)
     return detect(volume, segmentation, regions, coverage, lambda _: None)
@@ -100,8 +101,13 @@ def test_free_nodule_is_found_with_its_diameter():
 @pytest.mark.slow
 def test_pneumonia_is_no_nodule():
     placed = (Placed("lung_opacity", "left", "upper", "mild"), Placed("consolidation", "left", "upper", "mild"))
-    _, detection = _detect(20, placed)
-    assert _finding(detection, "consolidation").presence is Presence.PRESENT
+    case = make_case(20, placed)
+    detection = _run(case.volume, MedomniCt())  # the density rules leave most of a consolidation outside the lung
+    consolidation = _finding(detection, "consolidation")
+    assert consolidation.presence is Presence.PRESENT
+    voxels = sum(int(lesion.mask.sum()) for lesion in case.drawn if lesion.kind == "consolidation")
+    true_ml = voxels * float(case.volume.grid.voxel_volumes_ml[0])
+    assert consolidation.measurement("consolidation_volume_left").value == pytest.approx(true_ml, rel=0.2)
     nodule = _finding(detection, "lung_nodule")
     assert (nodule.presence, nodule.reason) == (Presence.NOT_EVALUATED, "not_excluded")
 

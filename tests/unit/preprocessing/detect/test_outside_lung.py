@@ -12,6 +12,7 @@ from preprocessing.detect import abdomen, calcium, devices, heart, hernia, nodes
 from preprocessing.detect.case import Case
 from preprocessing.measure.regions import measure
 from tests import factories
+from tests.unit.preprocessing.detect.lungs import shown
 
 SPACING = (3.0, 2.0, 2.0)
 ON = factories.grid(shape=(48, 120, 150), spacing_mm=SPACING, origin_mm=(-150.0, -120.0, 0.0))
@@ -33,8 +34,8 @@ FAT = ((_box((-58, 58), (20, 90), (-1, 150)), -100), (AORTA, 40))
 """What lies behind the heart."""
 
 
-def _case(parts=(), lesions=None, masks=None, noise=0.0):
-    """A chest with lungs, heart and aorta; ``parts`` are (mask, HU) painted last."""
+def _case(parts=(), lesions=None, masks=None, noise=0.0, **shows):
+    """A chest with lungs, heart and aorta; ``parts`` are (mask, HU) painted last, ``shows`` what the network sees."""
     found = {"lung_right": RIGHT, "lung_left": LEFT, "heart": HEART, "aorta": AORTA, **(masks or {})}
     painted = ((BODY, 50), (RIGHT | LEFT, -850), (HEART | AORTA, 40), *parts)
     volume = factories.volume(on=ON, parts=painted)
@@ -46,7 +47,8 @@ def _case(parts=(), lesions=None, masks=None, noise=0.0):
     if lesions is not None:
         seen = factories.segmentation({name: lesions.get(name, np.zeros(ON.shape, bool)) for name in LESIONS}, ON)
     segmentation = Segmentation(labels.labels, ON, labels.names, labels.segmenter, labels.digest, lesions=seen)
-    return Case(volume, segmentation, measure(volume, segmentation), Coverage(region="chest", evaluated=EVALUATED))
+    coverage = Coverage(region="chest", evaluated=EVALUATED)
+    return shown(Case(volume, segmentation, measure(volume, segmentation), coverage), **shows)
 
 
 def test_cardiothoracic_ratio_is_widest_heart_over_widest_inner_chest():
@@ -99,20 +101,36 @@ def test_pericardial_fluid_needs_a_segmenter_that_looks_for_it():
 
 def test_coronary_score_is_area_times_weight_over_slices_of_3_mm():
     plaque = _box((0, 8), (-60, -52), (50, 56))
-    case = _case(parts=((plaque, 320),))
+    case = _case(parts=((plaque, 320),), coronary_artery_wall_calcification=plaque)
     slices = len(np.flatnonzero(plaque.any(axis=(1, 2))))
-    assert calcium.coronary_score(case) == pytest.approx(64 * 3 * slices)
     (finding,) = calcium.coronary_calcification(case)
     assert finding.presence is Presence.PRESENT
+    assert finding.measurement("calcium_score").value == pytest.approx(64 * 3 * slices)
     assert plaque[finding.evidence[0].slice_index].any()
+    seen = calcium.FOR_EACH_ML * plaque.sum() * np.prod(SPACING) / 1000
+    assert calcium.coronary_amount(case) == pytest.approx(64 * 3 * slices + seen)
 
 
 def test_calcified_valve_ring_deep_in_the_heart_is_no_coronary_calcium():
     ring = _box((0, 8), (-24, -16), (56, 64))
     case = _case(parts=((ring, 600),))
-    assert calcium.coronary_score(case) == 0.0
+    assert calcium.coronary_amount(case) == 0.0
     (finding,) = calcium.coronary_calcification(case)
     assert (finding.presence, finding.reason) == (Presence.NOT_EVALUATED, "not_excluded")
+
+
+def test_what_is_as_dense_as_calcium_where_the_network_sees_none_is_not_scored():
+    plaque = _box((0, 8), (-60, -52), (50, 56))
+    assert calcium.coronary_amount(_case(parts=((plaque, 320),))) == 0.0
+    plaque = _box((0, 4), (34, 44), (60, 72))
+    (finding,) = calcium.arterial_calcification(_case(parts=((plaque, 450),)))
+    assert (finding.presence, finding.reason) == (Presence.NOT_EVALUATED, "not_excluded")  # nor denied
+    (finding,) = calcium.arterial_calcification(_case())
+    assert finding.presence is Presence.ABSENT
+
+
+def test_places_far_from_the_heart_are_no_coronary_calcium():
+    assert calcium.coronary_amount(_case(coronary_artery_wall_calcification=_box((-120, -80), (-20, 20), (50, 56)))) == 0.0
 
 
 def test_calcium_is_not_scored_in_enhanced_blood_nor_in_noise():
@@ -123,15 +141,35 @@ def test_calcium_is_not_scored_in_enhanced_blood_nor_in_noise():
     assert finding.reason == "image_too_noisy"
 
 
+@pytest.mark.parametrize("hidden", [{"noise": 80}, {"parts": ((HEART | AORTA, 250),)}])
+def test_calcium_that_the_network_sees_in_noise_or_contrast_is_possible_and_has_no_score(hidden):
+    plaque = _box((0, 20), (34, 44), (60, 84))
+    (finding,) = calcium.arterial_calcification(_case(**hidden, arterial_wall_calcification=plaque))
+    assert finding.presence is Presence.UNCERTAIN
+    assert finding.probability == calcium.DOUBTFUL_CEILING
+    assert not finding.measurements
+    assert plaque[finding.evidence[0].slice_index].any()
+
+
+def test_metal_beside_the_heart_leaves_calcium_unjudged():
+    plaque, wire = _box((0, 8), (-60, -52), (50, 56)), _box((0, 6), (-70, -64), (50, 60))
+    case = _case(parts=((plaque, 320), (wire, 3000)), coronary_artery_wall_calcification=plaque)
+    (finding,) = calcium.coronary_calcification(case)
+    assert (finding.presence, finding.reason) == (Presence.NOT_EVALUATED, "metal")
+    assert calcium.coronary_amount(case) is None
+
+
 def test_aortic_plaque_counts_and_bone_beside_the_aorta_does_not():
     plaque, bone = _box((0, 4), (34, 44), (60, 72)), _box((-4, 40), (56, 90), (20, 130))
-    assert calcium.aortic_score(_case(parts=((plaque, 450),))) > 100
-    assert calcium.aortic_score(_case(parts=((bone, 300),))) == 0.0
+    assert calcium.aortic_amount(_case(parts=((plaque, 450),), arterial_wall_calcification=plaque)) > 100
+    near = _case(parts=((bone, 300),), arterial_wall_calcification=_box((0, 4), (48, 54), (60, 63)))
+    assert calcium.aortic_calcium(near).score == 0.0
 
 
 def test_pleural_fluid_of_the_segmenter_has_side_and_volume():
     fluid = _box((-120, -60), (60, 80), (20, 80))
-    (finding,) = pleura.pleural_effusion(_case(parts=((fluid, 8),), lesions={"pleural_effusion": fluid}))
+    case = _case(parts=((fluid, 8),), lesions={"pleural_effusion": fluid}, pleural_effusion=_box((-100, -80), (60, 80), (20, 80)))
+    (finding,) = pleura.pleural_effusion(case)
     assert (finding.presence, finding.laterality) == (Presence.PRESENT, Laterality.RIGHT)
     figure = finding.measurement("effusion_volume_right")
     assert figure.value == pytest.approx(fluid.sum() * np.prod(SPACING) / 1000, rel=0.02)
@@ -140,8 +178,14 @@ def test_pleural_fluid_of_the_segmenter_has_side_and_volume():
 
 def test_segmented_fluid_as_dense_as_fat_is_dropped():
     fat = _box((-120, -60), (60, 80), (20, 80))
-    (finding,) = pleura.pleural_effusion(_case(parts=((fat, -90),), lesions={"pleural_effusion": fat}))
+    (finding,) = pleura.pleural_effusion(_case(parts=((fat, -90),), lesions={"pleural_effusion": fat}, pleural_effusion=fat))
     assert finding.presence is Presence.ABSENT
+
+
+def test_fluid_that_one_network_alone_sees_is_neither_called_nor_denied():
+    fluid = _box((-120, -60), (60, 80), (20, 80))
+    (finding,) = pleura.pleural_effusion(_case(parts=((fluid, 8),), lesions={"pleural_effusion": fluid}))
+    assert (finding.presence, finding.reason) == (Presence.NOT_EVALUATED, "not_excluded")
 
 
 def test_metal_is_medical_material_and_a_plain_chest_has_none():
@@ -159,46 +203,50 @@ def test_a_feeding_tube_is_a_dense_line_down_the_oesophagus():
     assert swallowed.presence is Presence.ABSENT
 
 
-def test_the_largest_node_of_the_segmenter_has_its_short_axis_and_none_is_never_absent():
-    large, small = _box((-44, -20), (-34, -12), (100, 124)), _box((30, 36), (-30, -24), (100, 106))
-    (finding,) = nodes.enlarged_node(
-        _case(lesions={"lymph_node": large | small}, masks={"airway": _box((-6, 6), (0, 12), (40, 140))})
-    )
-    assert finding.measurement("short_diameter").value == pytest.approx(22, abs=2)
-    (none,) = nodes.enlarged_node(_case(lesions={}))
+def _with_node(node, hu=40, around=()):
+    """Fat behind the heart with a node in it that the network sees."""
+    return _case((*FAT, (node, hu), *around), lymphadenopathy=node)
+
+
+def test_the_largest_node_has_its_short_axis_and_none_is_never_absent():
+    large, small = _box((-44, -20), (60, 82), (100, 124)), _box((30, 36), (60, 66), (60, 66))
+    (finding,) = nodes.enlarged_node(_with_node(large | small))
+    assert finding.presence is Presence.UNCERTAIN
+    assert finding.measurement("short_diameter").value == pytest.approx(20, abs=3)
+    (none,) = nodes.enlarged_node(_case())
     assert (none.presence, none.reason) == (Presence.NOT_EVALUATED, "not_excluded")
 
 
-def test_fat_that_the_segmenter_calls_a_node_is_none():
-    fat, core = _box((-44, -20), (-34, -12), (100, 124)), _box((-36, -28), (-28, -20), (106, 115))
-    airway = {"airway": _box((-6, 6), (0, 12), (40, 140))}
-    (none,) = nodes.enlarged_node(_case(((fat, -100),), lesions={"lymph_node": fat}, masks=airway))
+def test_fat_that_the_network_calls_a_node_is_none():
+    fat, core = _box((-44, -20), (60, 82), (100, 124)), _box((-36, -28), (66, 74), (106, 115))
+    (none,) = nodes.enlarged_node(_with_node(fat, -100))
     assert (none.presence, none.reason) == (Presence.NOT_EVALUATED, "not_excluded")
-    assert nodes.short_axis_mm(_case(((fat, -100), (core, 40)), lesions={"lymph_node": fat}, masks=airway)) < 10
+    assert nodes.short_axis_mm(_with_node(fat, -100, ((core, 40),))) < 12
 
 
-def test_stomach_behind_the_heart_is_a_hernia_and_an_oesophagus_is_not():
-    gullet, pouch = _box((-16, 0), (30, 46), (12, 130)), _box((-40, -4), (30, 58), (30, 60))
-    case = _case((*FAT, (gullet, 40), (pouch, 20)), masks={"esophagus": gullet, "stomach": pouch})
-    (finding,) = hernia.hiatal_hernia(case)
-    assert finding.presence is Presence.PRESENT
-    without = _case((*FAT, (gullet, 40)), masks={"esophagus": gullet, "stomach": _box((10, 60), (30, 60), (-1, 9))})
-    assert hernia.hernia_ml(without) == 0.0
-    (finding,) = hernia.hiatal_hernia(without)
-    assert (finding.presence, finding.reason) == (Presence.NOT_EVALUATED, "not_excluded")
+def test_a_piece_of_a_vein_is_no_node():
+    vein = _box((-44, -20), (60, 82), (20, 140))
+    piece = vein & _box((-140, 140), (-100, 100), (60, 84))
+    assert nodes.short_axis_mm(_case((*FAT, (vein, 40)), lymphadenopathy=piece)) == 0.0
+    end = _box((-44, -20), (60, 82), (124, 147))  # what runs out of the view may be a vein as well
+    assert nodes.short_axis_mm(_case((*FAT, (end, 40)), lymphadenopathy=end)) == 0.0
 
 
-def test_hernia_that_no_structure_explains_is_found_with_its_gas_and_one_apart_from_the_oesophagus_is_none():
-    gullet, stomach = _box((-16, 0), (30, 46), (12, 130)), _box((10, 60), (30, 60), (-1, 9))
+def test_a_hernia_that_the_network_sees_has_its_width_and_none_is_never_absent():
     pouch, gas = _box((-46, -16), (26, 58), (30, 66)), _box((-40, -22), (30, 40), (36, 60))
-    known = {"esophagus": gullet, "stomach": stomach}
-    whole = _case((*FAT, (gullet, 40), (pouch, 20), (gas, -950)), masks=known)
-    (finding,) = hernia.hiatal_hernia(whole)
+    seen, gullet = _box((-52, -10), (26, 64), (30, 66)), {"esophagus": _box((-16, 0), (30, 46), (12, 130))}
+    (finding,) = hernia.hiatal_hernia(_case((*FAT, (pouch, 20), (gas, -950)), masks=gullet, hiatal_hernia=seen))
     assert finding.presence is Presence.PRESENT
-    true_ml = pouch.sum() * np.prod(SPACING) / 1000
-    assert 0.5 * true_ml < hernia.hernia_ml(whole) < true_ml
-    lump = _box((-58, -30), (26, 58), (30, 66))
-    assert hernia.hernia_ml(_case((*FAT, (gullet, 40), (lump, 20)), masks=known)) == 0.0
+    assert finding.probability < 0.9  # the detector alone never states one
+    assert finding.measurement("hernia_width").value == pytest.approx(30, abs=6)
+    assert pouch[finding.evidence[0].slice_index].any()
+    (none,) = hernia.hiatal_hernia(_case(FAT, masks=gullet))
+    assert (none.presence, none.reason) == (Presence.NOT_EVALUATED, "not_excluded")
+    (fatty,) = hernia.hiatal_hernia(_case(FAT, masks=gullet, hiatal_hernia=pouch))
+    assert pouch[fatty.evidence[0].slice_index].any()
+    assert not fatty.measurements  # all of it is fat: nothing to measure
+    (elsewhere,) = hernia.hiatal_hernia(_case(FAT, masks=gullet, hiatal_hernia=_box((100, 130), (-90, -60), (30, 66))))
+    assert elsewhere.presence is Presence.NOT_EVALUATED
 
 
 def test_trabecular_density_is_read_inside_the_bodies():
