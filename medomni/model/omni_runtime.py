@@ -106,18 +106,23 @@ _last: "dict[tuple[Path, bytes], Near]" = {}
 
 def _near(folder: Path, omni: "Omni", codes: Codes, structures: Structures) -> "Near":
     """What the near network of a folder sees of a scan; it runs once for detectors and model."""
-    import torch
-
     digest = hashlib.blake2b(repr(codes.shape).encode())
     for array in (codes, structures):
         digest.update(np.ascontiguousarray(array).data)
     key = (folder, digest.digest())
     near = _last.get(key)
     if near is None:
-        near = omni.vision.near(*(torch.from_numpy(np.ascontiguousarray(array))[None] for array in (codes, structures)))
+        near = omni.vision.near(*_tensors(codes, structures))
         _last.clear()
         _last[key] = near
     return near
+
+
+def _tensors(codes: Codes, structures: Structures) -> "tuple[torch.Tensor, torch.Tensor]":
+    """A scan as a batch of one."""
+    import torch
+
+    return torch.from_numpy(np.ascontiguousarray(codes))[None], torch.from_numpy(np.ascontiguousarray(structures))[None]
 
 
 @dataclass(frozen=True)
@@ -147,8 +152,7 @@ class InTorch:
         with torch.inference_mode():
             near = _near(self.folder, loaded.omni, codes, structures)
             _last.clear()  # nothing of a patient stays
-            scan = [torch.from_numpy(np.ascontiguousarray(array))[None] for array in (codes, structures)]
-            seen, near = loaded.omni.see(scan[0], scan[1], near)
+            seen, near = loaded.omni.see(*_tensors(codes, structures), near)
             return raw_of(loaded.omni, near, seen, ids)
 
 

@@ -58,8 +58,6 @@ CELLS_MM = 10.0
 """How far from heart or aorta places of 6 mm lie that show calcium of their wall."""
 CORE_MM = 6.0
 """Depth at which heart and aorta hold blood and muscle without fat."""
-
-
 CORONARY, ARTERIAL = "coronary_artery_wall_calcification", "arterial_wall_calcification"
 
 

@@ -12,7 +12,8 @@ from preprocessing.detect.answer import lesion_volume, not_evaluated, sided_find
 from preprocessing.detect.calibration import calibrated
 from preprocessing.detect.case import Case
 from preprocessing.detect.lung_lesions import lung_lesions
-from preprocessing.detect.masks import CONSOLIDATION, OPACITY, find_lesions, is_fine_enough
+from preprocessing.detect.masks import CONSOLIDATION, OPACITY, find_lesions
+from preprocessing.detect.places import is_fine_enough
 from preprocessing.detect.sides import SidedLesion, by_side
 from preprocessing.measure.regions import LUNG_PARTS, lungs_by_side, total
 

@@ -6,23 +6,15 @@ Keeps the coarse work in one place: everything after it reads full-size masks an
 import numpy as np
 from jaxtyping import UInt8
 
-from medomni.types.volume import Grid
 from preprocessing.detect.case import Case
 from preprocessing.detect.effusion import pleural_fluid
 from preprocessing.detect.lung_lesions import lung_lesions
 from preprocessing.detect.nodule import Nodule
+from preprocessing.detect.places import is_fine_enough
 
 LESIONS = {1: "lung_opacity", 2: "consolidation", 3: "pleural_effusion", 4: "nodule"}
 """Labels of the lesion map; a consolidation is part of its opacity and drawn over it."""
 OPACITY, CONSOLIDATION, FLUID, NODULE = LESIONS
-COARSEST_SLICE_MM, COARSEST_PIXEL_MM = 5.5, 2.5
-"""Sampling up to which opacities are judged: beyond it partial volume at the diaphragm looked like ground glass."""
-
-
-def is_fine_enough(grid: Grid) -> bool:
-    """Whether the sampling tells an opacity from the partial volume at diaphragm, vessels and fluid."""
-    slice_mm, row_mm, column_mm = grid.spacing_mm
-    return slice_mm <= COARSEST_SLICE_MM and max(row_mm, column_mm) <= COARSEST_PIXEL_MM
 
 
 def find_lesions(case: Case) -> UInt8[np.ndarray, "z y x"]:

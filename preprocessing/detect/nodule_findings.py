@@ -11,9 +11,9 @@ from medomni.types.finding import BoxMm, Evidence, Finding, Laterality, Measurem
 from preprocessing.detect.answer import not_evaluated
 from preprocessing.detect.case import Case
 from preprocessing.detect.lung_lesions import lung_lesions
-from preprocessing.detect.masks import is_fine_enough
 from preprocessing.detect.nodule import LABEL, Nodule, shows_nodules
 from preprocessing.detect.place import fine_to_study
+from preprocessing.detect.places import is_fine_enough
 from preprocessing.detect.sides import midplane_mm
 from preprocessing.measure.regions import LUNGS
 

@@ -44,7 +44,7 @@ SMALLEST_THICK_ML = 2.0
 CONFIRMED_SHARE, OVERLAP_SHARE = 0.5, 0.1
 """A proposal of the segmenter needs half of it dense; a part of the rule is agreed when a tenth of it was proposed."""
 DISPUTED_SHARE = 0.25
-"""How much a millilitre counts that only the density rule sees while the segmenter looked and saw nothing."""
+"""How much a millilitre counts that the density rule sees and one of segmenter and network looked for and did not see."""
 AIRLESS = ("consolidation", "lung_opacity", "atelectasis")
 """What the network calls lung that lost air."""
 SHOWN_SHARE = 0.3

@@ -22,7 +22,8 @@ from preprocessing.scan import to_scan
 SHOWN = 0.5
 """Probability from which a place shows a label."""
 COARSEST_SLICE_MM, COARSEST_PIXEL_MM = 5.5, 2.5
-"""Sampling up to which it looks: it was shown slices of 5 mm at most."""
+"""Sampling up to which opacities are judged, for beyond it partial volume at the diaphragm looked like ground glass, and up to
+which the network looks: it was shown slices of 5 mm at most."""
 SOURCE = "omni_network"
 """Source of the evidence that rests on it."""
 
@@ -64,12 +65,17 @@ class Places:
         return np.asarray(np.clip(cell, -1, np.array(self.probability.shape[1:])) + 1)
 
 
+def is_fine_enough(grid: Grid) -> bool:
+    """Whether the sampling tells an opacity from the partial volume at diaphragm, vessels and fluid."""
+    slice_mm, row_mm, column_mm = grid.spacing_mm
+    return slice_mm <= COARSEST_SLICE_MM and max(row_mm, column_mm) <= COARSEST_PIXEL_MM
+
+
 def places(case: Case) -> Places:
     """Return what the network sees; keep it with ``case.once(places)``."""
     from medomni.model.omni_runtime import cells_of
 
     scan = to_scan(case.volume, case.segmentation).focused()
-    slice_mm, row_mm, column_mm = case.volume.grid.spacing_mm
-    if slice_mm > COARSEST_SLICE_MM or max(row_mm, column_mm) > COARSEST_PIXEL_MM:
+    if not is_fine_enough(case.volume.grid):
         return Places(np.zeros((len(LABELS), *scan.cells), np.float32), scan.grid, is_blind=True)
     return Places(cells_of(SHIPPED, scan.codes, scan.structures), scan.grid)
