@@ -5,7 +5,7 @@ kept sights and files of the cohort, model -> for each label: curve, joint curve
 Curves are logistic, their targets Platt's (1999), so that a label whose cases part wholly gets no endless slope.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -47,10 +47,16 @@ _FINDINGS = TypeAdapter(tuple[Finding, ...])
 
 @dataclass(frozen=True)
 class AnswersRecipe:
-    """The settings of one fit; the keys of ``recipes/answers.toml``."""
+    """The settings of one fit; the keys of ``recipes/answers.toml``.
+
+    Attributes:
+        phantoms, first_seed: phantoms of the cohort that say what is true.
+        model: "" for the one that was trained in the work folder, "shipped" or a folder for the curves of one that is there.
+    """
 
     phantoms: int
     first_seed: int
+    model: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,7 +81,17 @@ def fit(
         more: phantoms that the near network did not learn from: they too say which cells a box is drawn round.
     """
     rows = answered(patients, omni, words)
-    boxes = fit_boxes(files, omni.vision.near, rows.logits[:: len(HISTORIES)], more)
+    return _answers_of(rows, fit_boxes(files, omni.vision.near, rows.logits[:: len(HISTORIES)], more))
+
+
+def fit_curves(patients: Sequence[Patient], omni: Omni, words: TextWords, known: Mapping[str, Answering]) -> dict[str, Answering]:
+    """Return a model's answers with curves and thresholds fitted anew and boxes drawn as before: for detectors that changed."""
+    rows = answered(patients, omni, words)
+    return _answers_of(rows, {label: (answer.extent, answer.chance) for label, answer in known.items()})
+
+
+def _answers_of(rows: Rows, boxes: Mapping[str, tuple[Extent, Chance]]) -> dict[str, Answering]:
+    """The curves of each label, and how its boxes are drawn."""
     answers = {}
     for number, label in enumerate(LABELS):
         offset, slope, joint, threshold = fit_label(rows.logits[:, number], rows.truth[:, number], rows.detected[:, number])

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from medomni.model.omni import Omni
     from medomni.pipeline import Progress
 
-NEAR, FUSED, GATES, AUDIO, WORDS = "near.pt", "fused.pt", "gates.pt", "audio.pt", "tokenizer.json"
+NEAR, FUSED, GATES, AUDIO, WORDS, OMNI = "near.pt", "fused.pt", "gates.pt", "audio.pt", "tokenizer.json", "omni"
 
 
 def train_near(recipe: "NearRecipe", work: Path, tracking_uri: str, progress: "Progress", jobs: int) -> Path:
@@ -65,12 +65,14 @@ def train_fused(recipe: "FusedRecipe", work: Path, tracking_uri: str, progress: 
     from adapters.loop import Told, averaged
     from app import bank
     from medomni.model.config import base
+    from medomni.model.weights import sha256_of
     from medomni.model.words import TextWords, learn_words
 
     config, folder = base(), work / "bank-fused"
     learner = fused.learner_on(averaged(_made(work / NEAR, "near.toml")), config)
     files = _bank(recipe, folder, progress, jobs)
-    patients, held_back = fused.split(_patients(files, learner.omni, work, progress), recipe.held_back)
+    known = _patients(files, learner.omni, work, sha256_of(work / NEAR), progress)
+    patients, held_back = fused.split(known, recipe.held_back)
     tokenizer = work / WORDS
     readers = [sights.load_person(file) for file in sorted((work / "bank").glob("*.npz"))]
     if not tokenizer.exists():
@@ -115,24 +117,49 @@ def fit_answers(recipe: "AnswersRecipe", work: Path, progress: "Progress", jobs:
 
     Raises:
         BadInput: the model was not trained in this folder.
+        MissingPart: the recipe names a model that is there, and it is not.
     """
     from adapters import answers, listening
     from adapters.loop import averaged
-    from app import judged
     from medomni.model import checkpoint
+    from medomni.model.weights import sha256_of
     from medomni.model.words import TextWords
 
+    if recipe.model:
+        return _fit_curves(recipe, work, progress, jobs)
     omni = _omni(work)
-    seeds = range(recipe.first_seed, recipe.first_seed + recipe.phantoms)
-    files = judged.write(seeds, work / "judged", jobs or os.cpu_count() or 1, progress)
+    files = _judged(recipe, work, progress, jobs)
     words = TextWords((work / WORDS).read_text("utf-8"), omni.config.longest_text)
     unseen = sorted((work / "bank-fused").glob("*.npz"))
-    found = answers.fit(files, _patients(files, omni, work, progress), omni, words, unseen)
-    out = work / "omni"
+    found = answers.fit(files, _patients(files, omni, work, sha256_of(work / NEAR), progress), omni, words, unseen)
+    out = work / OMNI
     out.mkdir(exist_ok=True)
     whole = listening.with_ears(omni, averaged(work / AUDIO)) if (work / AUDIO).exists() else omni
     checkpoint.save(whole, found, work / WORDS, out)
     return out
+
+
+def _fit_curves(recipe: "AnswersRecipe", work: Path, progress: "Progress", jobs: int) -> Path:
+    """The folder of a model that is there, with the curves of its answers fitted anew and all else as it was."""
+    from adapters import answers
+    from medomni.model import checkpoint, omni_folder
+    from medomni.model.config import MODALITIES
+
+    source = omni_folder.SHIPPED if recipe.model == "shipped" else Path(recipe.model)
+    known = checkpoint.load(source, MODALITIES)
+    patients = _patients(_judged(recipe, work, progress, jobs), known.omni, work, known.digest, progress)
+    out = work / OMNI
+    out.mkdir(exist_ok=True)
+    checkpoint.save(known.omni, answers.fit_curves(patients, known.omni, known.words, known.answers), source / WORDS, out)
+    return out
+
+
+def _judged(recipe: "AnswersRecipe", work: Path, progress: "Progress", jobs: int) -> list[Path]:
+    """The phantoms that answers are fitted on, as the detectors judge them today."""
+    from app import judged
+
+    seeds = range(recipe.first_seed, recipe.first_seed + recipe.phantoms)
+    return judged.write(seeds, work / "judged", jobs or os.cpu_count() or 1, progress)
 
 
 def _omni(work: Path) -> "Omni":
@@ -158,13 +185,12 @@ def _bank(recipe: "NearRecipe | FusedRecipe", folder: Path, progress: "Progress"
     return sorted(folder.glob("*.npz"))
 
 
-def _patients(files: list[Path], omni: "Omni", work: Path, progress: "Progress") -> "list[Patient]":
-    """What the near network sees of each file, kept from one run to the next."""
+def _patients(files: list[Path], omni: "Omni", work: Path, digest: str, progress: "Progress") -> "list[Patient]":
+    """What the near network of this digest sees of each file, kept from one run to the next."""
     from adapters import fused, sights
-    from medomni.model.weights import sha256_of
 
     kept = []
-    for path in sights.look(files, omni.vision.near, work / f"sights-{sha256_of(work / NEAR)[:12]}" / files[0].parent.name):
+    for path in sights.look(files, omni.vision.near, work / f"sights-{digest[:12]}" / files[0].parent.name):
         kept.append(path)
         progress(len(kept) / len(files))
     return fused.patients_of(kept)

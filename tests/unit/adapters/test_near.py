@@ -22,8 +22,8 @@ SHAPE = (24, 48, 48)
 LESION = STRUCTURES.index("lung_opacity") + 1
 
 
-def write_sample(path, kind="consolidation", seed=0):
-    """A bank file: a ball of one disease in a cube of lung."""
+def write_sample(path, kind="consolidation", seed=0, **told):
+    """A bank file: a ball of one disease in a cube of lung; ``told`` is what else is known of the patient."""
     rng = np.random.default_rng(seed)
     z, y, x = np.ogrid[: SHAPE[0], : SHAPE[1], : SHAPE[2]]
     ball = ((z - 12) * 2.5) ** 2 + ((y - 24) * 1.5) ** 2 + ((x - 20) * 1.5) ** 2 < 12**2
@@ -34,7 +34,7 @@ def write_sample(path, kind="consolidation", seed=0):
     corners = [np.argwhere(ball).min(axis=0) * GRID_MM, (np.argwhere(ball).max(axis=0) + 1) * GRID_MM]
     start = [0.75, 0.75, 1.25]
     box = [[float(v) for v in corner[::-1]] for corner in corners]
-    info = {"start_mm": start, "lesions": [{"kind": kind, "box_mm": box}]}
+    info = {"start_mm": start, "lesions": [{"kind": kind, "box_mm": box}], **told}
     arrays = {
         "codes": to_codes(hu),
         "structures": structures,

@@ -1,8 +1,9 @@
 import pytest
 
 from app.commands import adapt
-from medomni.errors import BadInput
+from medomni.errors import BadInput, MissingPart
 from medomni.reporting.vocabulary import vocabulary
+from tests.unit.adapters.test_near import write_sample
 
 
 @pytest.mark.parametrize("name", adapt.SHIPPED)
@@ -58,3 +59,49 @@ def test_answers_need_the_whole_model_first(tmp_path):
     kind, table = adapt.read(tmp_path / "answers")
     with pytest.raises(BadInput, match=r"near\.toml"):
         adapting.fit_answers(adapt._made(kind, table, tmp_path), tmp_path, lambda _: None, 1)
+
+
+def test_curves_follow_detectors_that_changed_and_all_else_stays(tmp_path):
+    from adapters.answers import SELDOM, USUAL, AnswersRecipe
+    from app import adapting
+    from medomni.model import checkpoint
+    from medomni.model.config import LABELS, MODALITIES, tiny
+    from medomni.model.omni import Omni
+    from medomni.model.omni_folder import WEIGHTS, Answering
+    from medomni.model.words import learn_words
+    from medomni.types.opinion import Joint
+
+    label, model, judged = "consolidation", tmp_path / "model", tmp_path / "work" / "judged"
+    model.mkdir()
+    judged.mkdir(parents=True)
+    learn_words(["no consolidation"], 300, tmp_path / "words.json")
+    deaf = Joint(offset=0.0, silence=0.0, own=1.0, theirs=0.0)
+    known = Answering(offset=9.0, slope=0.0, joint=deaf, threshold=0.5, extent=USUAL, chance=SELDOM)
+    checkpoint.save(Omni(tiny(), MODALITIES), dict.fromkeys(LABELS, known), tmp_path / "words.json", model)
+    for seed in range(12):
+        kind, probability = (label, 0.9) if seed % 2 else ("emphysema", 0.1)
+        presence = "present" if seed % 2 else "absent"
+        finding = {
+            "id": "one",
+            "label": label,
+            "presence": presence,
+            "probability": probability,
+            "evidence": [{"slice_index": 1}],
+        }
+        told = {"history": {"en": "cough", "zh": "咳嗽"}, "judged": {"findings": [finding]}}
+        write_sample(judged / f"{seed}.npz", kind, seed, **told)
+    recipe = AnswersRecipe(phantoms=12, first_seed=0, model=str(model))
+    out = adapting.fit_answers(recipe, tmp_path / "work", lambda _: None, 1)
+    found = checkpoint.load(out, ("vision",)).answers[label]
+    assert found.joint.probability(0.0, 0.9) > 0.6
+    assert found.joint.probability(0.0, 0.1) < 0.4
+    assert (found.extent, found.chance) == (USUAL, SELDOM)
+    assert (out / WEIGHTS).read_bytes() == (model / WEIGHTS).read_bytes()
+
+
+def test_model_that_is_not_there_is_named(tmp_path):
+    from adapters.answers import AnswersRecipe
+    from app import adapting
+
+    with pytest.raises(MissingPart, match="nowhere"):
+        adapting.fit_answers(AnswersRecipe(1, 0, str(tmp_path / "nowhere")), tmp_path, lambda _: None, 1)
