@@ -5,7 +5,8 @@
 FOLDER (default ``../shared/data/ct``) holds ``chest-*.tar.xz`` with ``chest-*.labels.json`` beside them: infection marked by
 slice and lobe. Printed: the area under the curve of a slice's opacity volume against its mark (infected-slice AUC), F1 of
 the lobes that the finding names against the lobes that were marked, and what is called on a series without marks. Lobes are
-scored only where the segmenter knows them. The labels serve for measuring only; two of them are known to be doubtful.
+scored only where the segmenter knows them. The labels serve for measuring only. Two of them are faults that the data's own
+README names; the lobes are scored by the marks as they are, and beside it by the marks without these two faults.
 """
 
 import argparse
@@ -13,7 +14,7 @@ import json
 import sys
 import tarfile
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,15 +35,24 @@ LOBES = {
 }
 
 
+MENDED: dict[str, tuple[tuple[range, str | None, str], ...]] = {
+    "chest-covid-ct-md-p001": ((range(26, 30), "LLL", "LUL"), (range(32, 39), "LLL", "LUL")),
+    "chest-covid-ct-md-cap002": ((range(102, 107), None, "LLL"),),
+}
+"""Slices whose mark of a lobe (None: none) ought to be that of another, by the README of the data: an opacity in front at the
+level of the aortic arch lies in the upper lobe, and an opacity of the left base was not marked."""
+
+
 @dataclass(frozen=True)
 class Marked:
-    """One series: opacity (mL) and mark of each slice, lobes found (None: not known) and marked, and labels that were called."""
+    """One series: opacity (mL) and mark of each slice, lobes found (None: not known), marked and rightly marked, and labels."""
 
     name: str
     slice_ml: tuple[float, ...]
     is_infected: tuple[bool, ...]
     found_lobes: frozenset[str] | None
     marked_lobes: frozenset[str]
+    mended_lobes: frozenset[str]
     called: tuple[str, ...]
 
 
@@ -98,15 +108,31 @@ def measure_series(table: Path, segmenter: "Segmenter") -> Marked:
     mark = dict(zip(labels["sop_instance_uids"], labels["slice_infection"], strict=True))
     finding = next(f for f in detection.findings if f.label == "lung_opacity")
     knows_lobes = all(segmentation.has(name) for name in LOBES.values())
-    marked = np.array(labels["lobe_infection"]).reshape(-1, len(LOBES)).any(axis=0)
+    marks = np.array(labels["lobe_infection"], bool).reshape(-1, len(LOBES))
     return Marked(
         name=labels["id"],
         slice_ml=tuple(float(ml) for ml in slice_ml),
         is_infected=tuple(bool(mark[frame.sop_instance_uid]) for frame in study.frames),
         found_lobes=frozenset(finding.anatomy) & frozenset(LOBES.values()) if knows_lobes else None,
-        marked_lobes=frozenset(LOBES[key] for key, is_marked in zip(labels["lobes"], marked, strict=True) if is_marked),
+        marked_lobes=lobes_of(marks, list(labels["lobes"])),
+        mended_lobes=lobes_of(mended(marks, list(labels["lobes"]), labels["id"]), list(labels["lobes"])),
         called=tuple(f.label for f in detection.findings if f.presence in ("present", "uncertain") and f.label in CALLED),
     )
+
+
+def mended(marks: "np.ndarray", order: list[str], name: str) -> "np.ndarray":
+    """The marks (slice, lobe) without the faults that are known."""
+    right = marks.copy()
+    for slices, wrong, lobe in MENDED.get(name, ()):
+        if wrong is not None:
+            right[slices, order.index(wrong)] = False
+        right[slices, order.index(lobe)] = True
+    return right
+
+
+def lobes_of(marks: "np.ndarray", order: list[str]) -> frozenset[str]:
+    """The lobes that are marked in any slice."""
+    return frozenset(LOBES[key] for key, is_marked in zip(order, marks.any(axis=0), strict=True) if is_marked)
 
 
 CALLED = ("lung_opacity", "consolidation", "pleural_effusion")
@@ -126,6 +152,8 @@ def rows_of(series: list[Marked]) -> list[dict[str, object]]:
         rows.append(at_least(f"lobes, {one.name}: {', '.join(sorted(one.found_lobes or ())) or 'none'}", _f1([one]), F1_BAR))
     if known:
         rows.append(at_least("F1 of the lobes over all series", _f1(known), F1_BAR))
+        right = [replace(one, marked_lobes=one.mended_lobes) for one in known]
+        rows.append(at_least("the same without the two known faults of the marks", _f1(right), F1_BAR))
     else:
         sys.stderr.write("this segmenter knows no lobes: none were scored\n")
     for one in series:
