@@ -59,7 +59,9 @@ docs: $(VENV)/.stamp-dev
 	$(BIN)/python docs/notices_page.py
 
 bench: $(VENV)/.stamp-dev
-	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+	@missed=""; for script in benchmarks/*.py; do \
+	  echo "== $$script"; $(BIN)/python $$script; code=$$?; test $$code -eq 0 || missed="$$missed $$script($$code)"; \
+	done; test -z "$$missed" || { echo "missed a bar or failed (exit code):$$missed"; exit 1; }
 
 mlflow: $(VENV)/.stamp-run
 	@uri="$$($(BIN)/python -c 'import os; from medomni.settings import load; print(load(os.environ).tracking_uri)')"; \
