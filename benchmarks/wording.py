@@ -4,7 +4,8 @@
 
 Statements are drawn as in the training of the adapter, by seeds it never saw, and worded by SmolLM2 with the adapter inside its
 grammar; the guard reads each sentence. The grammar holds only sentences that the guard knows, so this shows that the way works as
-a whole; it says nothing about the model without its grammar. One thread.
+a whole; it says nothing about the model without its grammar (``decode.py`` does). One thread. Exits with 1 when a sentence may
+not stand, or the decoder is missing.
 """
 
 import argparse
@@ -37,8 +38,8 @@ def main() -> int:
 
     home = load(os.environ).home
     if not weights.is_pulled(home, WEIGHTS):
-        sys.stderr.write("the decoder is not here (medomni weights pull decoder): not run\n")
-        return 0
+        sys.stderr.write("the decoder is not here (medomni weights pull decoder): nothing was measured\n")
+        return 1
     drafter = SmolLm2(home, wiring.adapter_folder(Path(given.adapter)))
     labels = adapt.read(Path(given.adapter))[1]["labels"]
     asked = [wordings.draw(np.random.default_rng(given.first_seed + number), labels) for number in range(given.count)]

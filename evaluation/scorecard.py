@@ -18,11 +18,18 @@ def at_most(what: str, figure: float, bar: float) -> Row:
     return row(what, figure, bar) | {"ok": figure <= bar}
 
 
+def not_measured(what: str, why: str, bar: float | None = None) -> Row:
+    """A figure that could not be measured here; with a bar it counts as missed, so that nobody takes it for held."""
+    nothing: Row = {"figure": None, "peer": bar, "ratio": None, "what": what, "note": f"not measured: {why}"}
+    return nothing if bar is None else nothing | {"ok": False}
+
+
 def as_line(one: Row) -> str:
     """A row as a person reads it."""
     bar = "" if one["peer"] is None else f"(bar {one['peer']})"
     verdict = {True: "ok", False: "NOT OK", None: ""}[one.get("ok")]  # type: ignore[index]
-    return f"{one['what']!s:90s} {one['figure']!s:>8}  {bar} {one.get('note', '')} {verdict}".rstrip()
+    figure = "-" if one["figure"] is None else one["figure"]
+    return f"{one['what']!s:90s} {figure!s:>8}  {bar} {one.get('note', '')} {verdict}".rstrip()
 
 
 def all_hold(rows: list[Row]) -> bool:

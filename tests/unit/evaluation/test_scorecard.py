@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from evaluation.scorecard import all_hold, as_line, at_least, at_most, row
+from evaluation.scorecard import all_hold, as_line, at_least, at_most, not_measured, row
 
 
 @pytest.mark.parametrize(
@@ -24,6 +24,13 @@ def test_row_has_the_words_of_the_contract_and_is_json():
 
 def test_figure_without_a_verdict_never_fails_a_benchmark():
     assert all_hold([row("share", 0.1, 0.9), row("volume", 0.0)])
+
+
+def test_figure_that_was_not_measured_holds_no_bar():
+    missing = not_measured("ratio to a peer", "the peer is not installed", 1.2)
+    assert not all_hold([missing]) and all_hold([not_measured("share", "no voice")])
+    assert json.loads(json.dumps(missing))["figure"] is None
+    assert "not measured: the peer is not installed" in as_line(missing) and as_line(missing).endswith("NOT OK")
 
 
 def test_line_says_figure_bar_and_verdict():
