@@ -49,14 +49,13 @@ class Written:
 
 @dataclass(eq=False)
 class Decoder:
-    """One language model on the CPU; opened once, then asked many times.
+    """One language model on the CPU; opened once, then asked many times, each time with the adapter that is given.
 
     ``rounding`` is how many neighbouring activations share a scale when they are rounded to eight bits; 0 rounds none.
     """
 
     folder: Path
     threads: int = 1
-    adapter: Adapter | None = None
     rounding: int = ROUNDING
     calls: int = field(default=0, init=False)
 
@@ -106,6 +105,7 @@ class Decoder:
         longest: int,
         prefix: Float32[np.ndarray, "token width"] | None = None,
         heard: Callable[[str], None] = lambda _: None,
+        adapter: Adapter | None = None,
     ) -> Written:
         """Write a text.
 
@@ -115,6 +115,7 @@ class Decoder:
             longest: tokens after which the text is cut.
             prefix: embeddings that stand before the prompt.
             heard: told each piece of text when it is there.
+            adapter: what is added to the model for this text alone.
         """
         words = self._grammars  # says so when llguidance is missing
         from llguidance import LLMatcher
@@ -122,7 +123,7 @@ class Decoder:
         matcher = LLMatcher(words, LLMatcher.grammar_from_lark(grammar))
         if matcher.is_error():
             raise ValueError(f"the grammar cannot be used: {matcher.get_error()}")
-        request = self._request()
+        request = self._request(adapter)
         begin = self._words[words.tokenize_str(prompt)]
         logits, place = self._read(request, begin if prefix is None else np.concatenate([prefix, begin]), 0)
         pieces, computed, taken = list[str](), 0, 0
@@ -148,14 +149,14 @@ class Decoder:
         allowed = np.unpackbits(mask[0].view(np.uint8), bitorder="little")[: self.shape.vocabulary]
         return int(np.where(allowed > 0, logits, LOWEST).argmax())
 
-    def _request(self) -> "InferRequest":
-        """A fresh reading with the adapter in place."""
+    def _request(self, adapter: Adapter | None = None) -> "InferRequest":
+        """A fresh reading with an adapter in place."""
         from openvino import Tensor
 
         request = self._compiled.create_infer_request()
         rows = (self.shape.heads + 2 * self.shape.shared_heads) * self.shape.head
         none = (np.zeros((RANK, self.shape.width), np.float32), np.zeros((rows, RANK), np.float32))
-        blocks = self.adapter.blocks if self.adapter else {}
+        blocks = adapter.blocks if adapter else {}
         for number in range(self.shape.layers):
             down, up = blocks.get(number, none)
             request.set_tensor(f"model.layers.{number}.down", Tensor(down))

@@ -72,8 +72,8 @@ def test_graph_with_the_adapter_scores_as_peft_does_and_as_merged_weights_do(fol
     pytest.importorskip("llguidance")
     learner, saved_folder = saved
     graph = Decoder(folder, rounding=0)
-    graph.adapter = load(saved_folder, graph.shape, "base/int4-32")
-    found, _ = graph._read(graph._request(), graph._words[IDS], 0)
+    adapter = load(saved_folder, graph.shape, "base/int4-32")
+    found, _ = graph._read(graph._request(adapter), graph._words[IDS], 0)
     with torch.no_grad():
         expected = learner.model(input_ids=torch.tensor([IDS])).logits[0, -1].numpy()
     assert np.allclose(found, expected, atol=1e-2)

@@ -53,8 +53,8 @@ def thin_blocks(seed=1):
     }
 
 
-def scores(decoder, embeddings):
-    return decoder._read(decoder._request(), embeddings, 0)[0]
+def scores(decoder, embeddings, adapter=None):
+    return decoder._read(decoder._request(adapter), embeddings, 0)[0]
 
 
 def test_four_bits_lose_no_more_than_a_step():
@@ -111,8 +111,8 @@ def test_adapter_changes_scores_as_merged_weights_do(folder, reference):
     with torch.no_grad():
         expected = merged(torch.tensor([ids])).logits[0, -1].numpy()
         plain = reference(torch.tensor([ids])).logits[0, -1].numpy()
-    adapted = Decoder(folder, adapter=adapter, rounding=0)
-    found = scores(adapted, adapted._words[ids])
+    decoder = Decoder(folder, rounding=0)
+    found = scores(decoder, decoder._words[ids], adapter)
     assert np.allclose(found, expected, atol=2e-3)
     assert not np.allclose(found, plain, atol=2e-2)
 
@@ -121,9 +121,7 @@ def test_adapter_is_swapped_without_opening_the_model_again(folder):
     decoder = Decoder(folder, rounding=0)
     compiled, ids = decoder._compiled, [3, 14, 15]
     plain = scores(decoder, decoder._words[ids])
-    decoder.adapter = Adapter("a", thin_blocks())
-    adapted = scores(decoder, decoder._words[ids])
-    decoder.adapter = None
+    adapted = scores(decoder, decoder._words[ids], Adapter("a", thin_blocks()))
     assert np.array_equal(scores(decoder, decoder._words[ids]), plain)
     assert not np.allclose(adapted, plain, atol=2e-2)
     assert decoder._compiled is compiled

@@ -37,6 +37,27 @@ def test_drafter_answers_each_statement_in_its_form(home):
     assert drafter.word([statement()], "en") == drafter.word([statement()], "en")
 
 
+def test_drafters_with_other_adapters_share_the_model_and_keep_their_own_wording(home, tmp_path):
+    torch = pytest.importorskip("torch")
+    folder, asked = weights.folder_of(home, "decoder"), [statement(numbers="x"), statement("consolidation", place="y")] * 3
+    drafters = []
+    for seed in (1, 2):
+        learner = decoder.DecoderLearner(folder, recipe())
+        generator = torch.Generator().manual_seed(seed)
+        for matrix in learner.thin:
+            matrix.data = torch.randn(matrix.shape, generator=generator)
+        decoder.save(learner, tmp_path / f"of-{seed}", f"of-{seed}", base_identity(), {})
+        drafters.append(smollm2.SmolLm2(home, tmp_path / f"of-{seed}"))
+    one, other = drafters
+    first = one.word(asked, "en")
+    compiled = one._decoder._compiled
+    assert other.word(asked, "en") != first
+    assert one.word(asked, "en") == first
+    assert other._decoder._compiled is compiled
+    assert [drafter.parts[1].name for drafter in drafters] == ["of-1", "of-2"]
+    assert one.parts[0] == other.parts[0]
+
+
 def test_even_an_untrained_model_can_say_nothing_but_what_is_stated(home):
     draft = drafts.draft(drafts.findings(drafts.effusion(), drafts.nodule()))
     new, counts = reword(draft, drafts.grid(), smollm2.SmolLm2(home, home / "adapter").word)
