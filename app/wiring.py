@@ -16,13 +16,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from medomni.pipeline import Drafter, Segmenter, Stages
+    from medomni.types.region import Coverage
     from preprocessing.ears import Ears
 
 OWN_SEGMENTER = "medomni-ct"
 DEFAULT_DRAFTER = "template"
 BUNDLE_SEGMENTER = "monai-bundle"
 OWN_DRAFTER = "smollm2"
-DEFAULT_ADAPTER = "chest_ct"
+DEFAULT_ADAPTER, ADAPTERS = "chest_ct", {"abdomen": "abdomen_ct"}
+"""The adapter of the embedded drafter, and that of a study which shows such a region alone."""
 
 
 def start() -> Settings:
@@ -51,7 +53,7 @@ def stages(
         segmenter: an installed name, or the path of a MONAI bundle folder.
         settings: threads and device of a network.
         drafter: an installed name; ``template`` words nothing anew.
-        adapter: folder of the adapter that the drafter takes.
+        adapter: folder of the adapter that the drafter takes; without one the embedded drafter takes that of the region in view.
         is_bundle_trusted: whether a bundle may load pickled tensors and run the expressions of its own configuration.
 
     Raises:
@@ -84,18 +86,12 @@ def stages(
     return kept.through(Cache(settings.home / "kept", settings.cache_mib << 20), made)
 
 
-def _drafter(name: str, adapter: Path | None, settings: Settings) -> "Drafter | None":
-    """The drafter of a plug-in name; None for fixed phrases alone."""
+def _drafter(name: str, adapter: Path | None, settings: Settings) -> "Callable[[Coverage], Drafter] | None":
+    """The drafter of a plug-in name for what a study shows; None for fixed phrases alone."""
     if name == DEFAULT_DRAFTER:
         check_adapter(adapter)
         return None
     offered = plugins.names(plugins.Group.DRAFTERS)
-    if name == OWN_DRAFTER:
-        adapter = adapter_folder(adapter)
-    elif adapter is not None:
-        from adapters import check
-
-        check.check_adapter(adapter, settings.drafter_model)
     if name not in offered:
         raise MissingPart(
             "no drafter has this name",
@@ -104,7 +100,16 @@ def _drafter(name: str, adapter: Path | None, settings: Settings) -> "Drafter | 
             where=name,
         )
     make = cast("Callable[[Settings, Path | None], Drafter]", plugins.load(plugins.Group.DRAFTERS, name))
-    return make(settings, adapter)
+    if name == OWN_DRAFTER:
+        usual = adapter_folder(adapter or Path(DEFAULT_ADAPTER))
+        fitted = {} if adapter else {region: adapter_folder(Path(shipped)) for region, shipped in ADAPTERS.items()}
+        return lambda coverage: make(settings, fitted.get(coverage.region, usual))
+    if adapter is not None:
+        from adapters import check
+
+        check.check_adapter(adapter, settings.drafter_model)
+    made = make(settings, adapter)
+    return lambda _: made
 
 
 def check_adapter(folder: Path | None) -> None:
@@ -128,8 +133,8 @@ def check_adapter(folder: Path | None) -> None:
     )
 
 
-def adapter_folder(chosen: Path | None) -> Path:
-    """Return the folder of a checked adapter: one that ships, by its name, or one of a path; by default that of the chest.
+def adapter_folder(chosen: Path) -> Path:
+    """Return the folder of a checked adapter: one that ships, by its name, or one of a path.
 
     Raises:
         BadInput: the folder holds no adapter that can be trusted.
@@ -138,7 +143,7 @@ def adapter_folder(chosen: Path | None) -> Path:
     from medomni.model.adapter import BASE, base_identity, card_of
 
     shipped = Path(check.__file__).parent / "shipped"
-    folder = shipped / DEFAULT_ADAPTER if chosen is None else shipped / chosen if (shipped / chosen).is_dir() else chosen
+    folder = shipped / chosen if (shipped / chosen).is_dir() else chosen
     check.check_adapter(folder, BASE)
     if card_of(folder).get("base") != base_identity():
         raise BadInput("the adapter was fitted to another language model", remedy="give one of this base", where=folder.name)

@@ -97,7 +97,7 @@ class Detection:
 
 @dataclass(frozen=True)
 class Stages:
-    """The replaceable stages of one draft, in the order in which they run."""
+    """The replaceable stages of one draft, in the order in which they run; the drafter may depend on what is in view."""
 
     read: Callable[[Path], Study]
     assemble: Callable[[Study, Progress], Volume]
@@ -109,7 +109,7 @@ class Stages:
     detect: Callable[[Volume, Segmentation, tuple[Region, ...], Coverage, Progress], Detection]
     look: Callable[[Volume, Segmentation, Told], Opinion]
     compare: Callable[[Path, Report | None, Study], tuple[Prior | None, tuple[Notice, ...]]]
-    drafter: Drafter | None = None
+    drafter: Callable[[Coverage], Drafter] | None = None
 
 
 @dataclass(frozen=True)
@@ -197,9 +197,10 @@ def draft_report(request: Request, stages: Stages, watch: Watch) -> Drafted:
         ).model_copy(update={"dictation": dictation})
     with watch.stage("word"):
         shown = Shown(volume, segmentation, request.history)
-        draft, rewording = _worded(draft, shown, stages.drafter)
+        drafter = stages.drafter(coverage) if stages.drafter else None
+        draft, rewording = _worded(draft, shown, drafter)
         draft = draft.model_copy(update={"notices": draft.notices + review(draft)})
-        parts = stages.drafter.parts if stages.drafter and rewording.kept else ()
+        parts = drafter.parts if drafter and rewording.kept else ()
         if opinion is not None:
             parts = (Part(role="model", name=opinion.model, version=opinion.digest[:12], digest=opinion.digest), *parts)
         report = Report(**dict(draft), provenance=_provenance(study, volume, segmentation, parts))

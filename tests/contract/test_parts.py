@@ -13,6 +13,7 @@ from app.cli import app
 from medomni import errors, plugins, settings
 from medomni.errors import BadInput, MissingPart
 from medomni.pipeline import Stages
+from medomni.types.region import Coverage
 
 DOCS = Path(__file__).parents[2] / "docs"
 ARGUMENTS = {
@@ -67,6 +68,20 @@ def test_folder_that_is_no_bundle_is_bad_input(tmp_path):
 def test_another_drafter_is_a_missing_part():
     with pytest.raises(MissingPart, match="template, openai-compatible, qwen-omni, smollm2"):
         wiring.stages("hu-rules", settings.load({}), drafter="gpt")
+
+
+@pytest.mark.parametrize(
+    ("region", "adapter"),
+    [("chest", "chest_ct"), ("chest_abdomen", "chest_ct"), ("abdomen", "abdomen_ct"), ("other", "chest_ct")],
+)
+def test_embedded_drafter_takes_the_adapter_of_what_is_in_view(region, adapter):
+    stages = wiring.stages("hu-rules", settings.load({}), drafter="smollm2")
+    assert stages.drafter(Coverage(region=region)).adapter.name == adapter
+
+
+def test_adapter_that_was_chosen_is_taken_whatever_is_in_view():
+    stages = wiring.stages("hu-rules", settings.load({}), drafter="smollm2", adapter=Path("abdomen_ct"))
+    assert stages.drafter(Coverage(region="chest")).adapter.name == "abdomen_ct"
 
 
 def test_drafter_without_its_settings_says_which():
