@@ -21,7 +21,7 @@ from medomni.export.text import to_text
 from medomni.pipeline import Drafted, Request, overlay
 from medomni.reporting.influence import Influence
 from medomni.reporting.rewording import Rewording
-from medomni.settings import Settings
+from medomni.settings import TEMPLATE, Settings
 from medomni.types.finding import Presence
 from medomni.types.run import RunNotice, RunRecord
 from preprocessing.heard import Heard
@@ -57,6 +57,7 @@ def record(drafted: Drafted, request: Request, settings: Settings, watch: StageW
         provenance=report.provenance,
         settings={
             "segmenter": drafted.segmentation.segmenter,
+            "drafter": drafted.drafter or TEMPLATE,
             "language": request.language,
             "threads": settings.threads,
             "history_characters": len(request.history),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, cast
 from adapters import tracking
 from medomni import logs, plugins
 from medomni.errors import BadInput, MissingPart
-from medomni.settings import Settings, load
+from medomni.settings import TEMPLATE, Settings, load
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from preprocessing.ears import Ears
 
 OWN_SEGMENTER = "medomni-ct"
-DEFAULT_DRAFTER = "template"
 BUNDLE_SEGMENTER = "monai-bundle"
 OWN_DRAFTER = "smollm2"
 DEFAULT_ADAPTER, ADAPTERS = "chest_ct", {"abdomen": "abdomen_ct"}
@@ -43,7 +42,7 @@ def stages(
     segmenter: str,
     settings: Settings,
     *,
-    drafter: str = DEFAULT_DRAFTER,
+    drafter: str = TEMPLATE,
     adapter: Path | None = None,
     is_bundle_trusted: bool = False,
 ) -> "Stages":
@@ -88,14 +87,14 @@ def stages(
 
 def _drafter(name: str, adapter: Path | None, settings: Settings) -> "Callable[[Coverage], Drafter] | None":
     """The drafter of a plug-in name for what a study shows; None for fixed phrases alone."""
-    if name == DEFAULT_DRAFTER:
+    if name == TEMPLATE:
         check_adapter(adapter)
         return None
     offered = plugins.names(plugins.Group.DRAFTERS)
     if name not in offered:
         raise MissingPart(
             "no drafter has this name",
-            found=f"installed: {', '.join((DEFAULT_DRAFTER, *offered))}",
+            found=f"installed: {', '.join((TEMPLATE, *offered))}",
             remedy="choose one, or leave --drafter out",
             where=name,
         )

@@ -21,6 +21,7 @@ from medomni import __version__
 from medomni.errors import MissingPart
 from medomni.reporting.compose import compose
 from medomni.reporting.dictated import heed
+from medomni.reporting.guard import LANGUAGES
 from medomni.reporting.merge import HEARD_IN, merge
 from medomni.reporting.review import review
 from medomni.reporting.rewording import Rewording, reword
@@ -28,7 +29,7 @@ from medomni.reporting.statement import Statement
 from medomni.types.context import PatientContext
 from medomni.types.dictation import Dictation, Told
 from medomni.types.finding import Finding
-from medomni.types.notice import Notice
+from medomni.types.notice import Notice, NoticeLevel
 from medomni.types.opinion import Opinion
 from medomni.types.provenance import Part, Provenance
 from medomni.types.region import Coverage, Region
@@ -135,7 +136,7 @@ class Request:
 
 @dataclass(frozen=True, eq=False)
 class Drafted:
-    """Everything one draft produced. ``report`` is free of identifiers; ``study`` is not."""
+    """Everything one draft produced. ``report`` is free of identifiers; ``study`` is not. ``drafter`` is "" for fixed phrases."""
 
     study: Study
     volume: Volume
@@ -145,6 +146,7 @@ class Drafted:
     report: Report
     rewording: Rewording = field(default_factory=Rewording)
     opinion: Opinion | None = None
+    drafter: str = ""
 
 
 class Watch(Protocol):
@@ -204,7 +206,8 @@ def draft_report(request: Request, stages: Stages, watch: Watch) -> Drafted:
         if opinion is not None:
             parts = (Part(role="model", name=opinion.model, version=opinion.digest[:12], digest=opinion.digest), *parts)
         report = Report(**dict(draft), provenance=_provenance(study, volume, segmentation, parts))
-    return Drafted(study, volume, segmentation, detection.lesions, regions, report, rewording, opinion)
+    name = drafter.name if drafter else ""
+    return Drafted(study, volume, segmentation, detection.lesions, regions, report, rewording, opinion, name)
 
 
 def _opinion(stages: Stages, volume: Volume, segmentation: Segmentation, told: Told) -> tuple[Opinion | None, tuple[Notice, ...]]:
@@ -216,14 +219,23 @@ def _opinion(stages: Stages, volume: Volume, segmentation: Segmentation, told: T
 
 
 def _worded(draft: Draft, shown: Shown, drafter: Drafter | None) -> tuple[Draft, Rewording]:
-    """The draft in the drafter's words; in fixed phrases with a warning when the drafter is not to be had."""
+    """The draft in the drafter's words; in fixed phrases, with a notice, when it is not to be had or nothing of it stands."""
     if drafter is None:
         return draft, Rewording()
+    about = {"drafter": drafter.name}
     try:
-        return reword(draft, shown.volume.grid, lambda statements, language: drafter.word(statements, language, shown))
+        worded, counts = reword(draft, shown.volume.grid, lambda statements, language: drafter.word(statements, language, shown))
     except MissingPart:
-        notice = Notice(code="drafter_not_available", fields={"drafter": drafter.name})
-        return draft.model_copy(update={"notices": (*draft.notices, notice)}), Rewording()
+        return _noticed(draft, Notice(code="drafter_not_available", fields=about)), Rewording()
+    if counts.kept or not counts.asked:
+        return worded, counts
+    if draft.language not in LANGUAGES:
+        return _noticed(draft, Notice(code="drafter_lacks_language", level=NoticeLevel.INFO, fields=about)), counts
+    return _noticed(draft, Notice(code="drafter_kept_nothing", fields=about)), counts
+
+
+def _noticed(draft: Draft, notice: Notice) -> Draft:
+    return draft.model_copy(update={"notices": (*draft.notices, notice)})
 
 
 def overlay(base: Segmentation, lesions: Segmentation) -> Segmentation:

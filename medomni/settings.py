@@ -14,6 +14,8 @@ from medomni.errors import BadSettings
 from medomni.types.codes import Value
 
 PREFIX: Final = "MEDOMNI_"
+TEMPLATE: Final = "template"
+"""The drafter that words nothing anew."""
 TEST_ONLY: Final = ("MEDOMNI_DATA", "MEDOMNI_KILL_AT")
 """Variables that are for the test suite alone: where it finds real CT, and where a process ends as in a power cut."""
 

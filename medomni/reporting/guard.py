@@ -19,6 +19,8 @@ from medomni.reporting.statement import SLOT, Statement
 from medomni.reporting.vocabulary import read_table, tables
 from medomni.types.finding import Laterality
 
+LANGUAGES = ("en",)
+"""Languages whose sentences are known; in another a draft keeps its fixed phrases."""
 LONGEST = 200
 """Characters of a decoded sentence, slots unfilled."""
 _LISTS = TypeAdapter(dict[str, tuple[str, ...]])
@@ -41,10 +43,10 @@ class Reason(StrEnum):
 
 
 def objection(text: str, statement: Statement, language: str) -> Reason | None:
-    """Return why a text may not stand for the statement, None when it may. Only English sentences are known."""
+    """Return why a text may not stand for the statement, None when it may. Only sentences of ``LANGUAGES`` are known."""
     if not text.strip():
         return Reason.EMPTY
-    if language != "en" or len(text) > LONGEST or not text.endswith(".") or text != text.strip():
+    if language not in LANGUAGES or len(text) > LONGEST or not text.endswith(".") or text != text.strip():
         return Reason.FORM
     if sorted(SLOT.findall(text)) != sorted(statement.slots):
         return Reason.SLOTS

@@ -1,20 +1,27 @@
 """A draft worded by a model behind a server, through the command line."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
+from app import wiring
+from app.progress import StageWatch
+from medomni.pipeline import Request, draft_report
+from medomni.reporting.phrases import notice_texts
+from medomni.settings import load
+from medomni.types.report import Report
 from tests.chat_server import chat_server
 from tests.unit.medomni.model.backends.test_openai_compatible import obedient
 
 
 @pytest.fixture
 def draft_with(medomni, study, tmp_path, monkeypatch):
-    def run(url):
+    def run(url, *more):
         monkeypatch.setenv("MEDOMNI_DRAFTER_URL", url)
         monkeypatch.setenv("MEDOMNI_DRAFTER_MODEL", "tiny")
         out = tmp_path / "draft"
-        done = medomni("draft", study, "--segmenter", "hu-rules", "--drafter", "openai-compatible", "--out", out)
+        done = medomni("draft", study, "--segmenter", "hu-rules", "--drafter", "openai-compatible", "--out", out, *more)
         assert done.code == 0, done.err
         return json.loads((out / "report.json").read_bytes()), json.loads((out / "run.json").read_bytes())
 
@@ -36,3 +43,46 @@ def test_server_that_is_away_leaves_fixed_phrases_and_a_warning(draft_with):
     report, run = draft_with("http://127.0.0.1:9/v1")
     assert {"code": "drafter_not_available", "level": "warning", "fields": {"drafter": "openai-compatible"}} in report["notices"]
     assert run["wording"] == {}
+    assert run["settings"]["drafter"] == "openai-compatible"
+
+
+def test_draft_says_when_the_guard_let_no_sentence_stand(draft_with):
+    with chat_server(lambda _: "1. Malignant tumour of the lung.") as (url, asked):
+        report, run = draft_with(url)
+    assert asked
+    assert (run["wording"]["kept"], run["wording"]["asked"] > 0) == (0, True)
+    assert {"code": "drafter_kept_nothing", "level": "warning", "fields": {"drafter": "openai-compatible"}} in report["notices"]
+    assert {part["role"] for part in report["provenance"]["parts"]}.isdisjoint({"drafter", "adapter"})
+
+
+def test_chinese_draft_says_that_no_drafter_was_heard(draft_with):
+    with chat_server(obedient) as (url, asked):
+        report, run = draft_with(url, "--lang", "zh")
+    assert not asked
+    assert (run["wording"]["kept"], run["wording"]["asked"] > 0) == (0, True)
+    assert {"code": "drafter_lacks_language", "level": "info", "fields": {"drafter": "openai-compatible"}} in report["notices"]
+    assert any("起草模型 openai-compatible" in text for _, text in notice_texts(Report.model_validate(report).notices, "zh"))
+
+
+class Silent:
+    """A drafter with nothing to say."""
+
+    name, parts = "silent", ()
+
+    def word(self, statements, language, shown):
+        return []
+
+
+def test_drafter_is_chosen_by_what_is_in_view(study, tmp_path):
+    seen = []
+
+    def choose(coverage):
+        seen.append(coverage)
+        return Silent()
+
+    stages = replace(wiring.stages("hu-rules", load({"MEDOMNI_HOME": str(tmp_path)})), drafter=choose)
+    drafted = draft_report(Request(source=study), stages, StageWatch(is_quiet=True))
+    assert seen == [drafted.report.coverage]
+    assert seen[0].region == "chest"
+    assert drafted.drafter == "silent"
+    assert "drafter_kept_nothing" in {notice.code for notice in drafted.report.notices}
