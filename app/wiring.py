@@ -111,6 +111,25 @@ def _drafter(name: str, adapter: Path | None, settings: Settings) -> "Callable[[
     return lambda _: made
 
 
+def lacking(settings: Settings) -> MissingPart | None:
+    """Return what the drafter of the settings lacks to word anything; until it is there, drafts keep their fixed phrases.
+
+    Raises:
+        MissingPart, BadInput, BadSettings: as ``stages``; then no draft can be made.
+    """
+    from medomni.pipeline import Checkable
+    from medomni.types.region import Coverage
+
+    choose = _drafter(settings.drafter, settings.adapter, settings)
+    drafter = choose(Coverage(region="chest")) if choose else None
+    try:
+        if isinstance(drafter, Checkable):
+            drafter.check()
+    except MissingPart as missing:
+        return missing
+    return None
+
+
 def check_adapter(folder: Path | None) -> None:
     """Refuse an adapter where nothing takes one: a bad one for what is wrong with it, a good one for want of its drafter.
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -83,6 +83,19 @@ class Drafter(Protocol):
 
         Raises:
             MissingPart: the model cannot be reached or loaded; the draft keeps its fixed phrases and says so.
+        """
+        ...
+
+
+@runtime_checkable
+class Checkable(Protocol):
+    """A drafter that can tell beforehand what it lacks; what others lack is found out when they word."""
+
+    def check(self) -> None:
+        """Look for what is needed, without a network.
+
+        Raises:
+            MissingPart: it is not there.
         """
         ...
 

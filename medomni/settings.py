@@ -90,11 +90,20 @@ class Settings(Value):
         pattern=r"^(https?://[^\s/]+)?$",
         description="Address that browsers reach the server at, for example https://reports.hospital.example.",
     )
+    drafter: str = Field(
+        default=TEMPLATE,
+        max_length=255,
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$",
+        description="What words drafts, of the reading room too: template (fixed phrases) or an installed drafter.",
+    )
+    adapter: Path | None = Field(
+        default=None, description="Adapter of that drafter: a folder, or the name of one that ships (chest_ct, abdomen_ct)."
+    )
     drafter_url: str = Field(
         default="",
         max_length=2048,
         pattern=r"^(https?://[^\s]+)?$",
-        description="Address of an OpenAI-compatible server for --drafter openai-compatible, for example http://127.0.0.1:8000/v1.",
+        description="Address of an OpenAI-compatible server for the drafter openai-compatible, for example http://127.0.0.1:8000/v1.",
     )
     drafter_model: str = Field(
         default="", max_length=1024, description="Model of that server, or folder or hub name of a Qwen-Omni model for qwen-omni."

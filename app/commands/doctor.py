@@ -14,7 +14,7 @@ import typer
 
 from app import options
 from app.options import Json
-from medomni.errors import BadSettings, MissingPart
+from medomni.errors import BadSettings, MedOmniError, MissingPart
 
 OLDEST_PYTHON = (3, 11)
 PACKAGES = ("medomni", "preprocessing", "adapters", "evaluation", "app")
@@ -158,6 +158,24 @@ def check_segmenters() -> Iterator[Line]:
             yield Line(State.OK, f"segmenter {name}", "can be imported")
 
 
+def check_drafter() -> Iterator[Line]:
+    """What words drafts has all it needs; a server is not asked."""
+    from app import wiring
+    from medomni.settings import load
+
+    try:
+        settings = load(os.environ)
+    except BadSettings:  # told with the settings
+        return
+    part = f"drafter {settings.drafter}"
+    try:
+        lacking = wiring.lacking(settings)
+    except MedOmniError as error:
+        yield Line(State.FAIL, part, "; ".join(filter(None, (error.wrong, error.found))), error.remedy)
+        return
+    yield Line(State.WARN, part, lacking.wrong, lacking.remedy) if lacking else Line(State.OK, part, "ready")
+
+
 CHECKS: tuple[Callable[[], Iterator[Line]], ...] = (
     check_python,
     check_packages,
@@ -167,6 +185,7 @@ CHECKS: tuple[Callable[[], Iterator[Line]], ...] = (
     check_settings,
     check_folders,
     check_segmenters,
+    check_drafter,
 )
 
 

@@ -34,7 +34,9 @@ PriorReport = Annotated[
     typer.Option("--prior-report", metavar="REPORT", help="report.json of the earlier study: what changed is reckoned."),
 ]
 Adapter = Annotated[Path | None, typer.Option("--adapter", metavar="FOLDER", help="Adapter of the drafter, or its name.")]
-Drafter = Annotated[str, typer.Option("--drafter", metavar="NAME", help="What words the draft.")]
+Drafter = Annotated[
+    str | None, typer.Option("--drafter", metavar="NAME", help="What words the draft; as MEDOMNI_DRAFTER says by default.")
+]
 Language = Annotated[Literal["en", "zh"], typer.Option("--lang", help="Language of the draft.")]
 Explain = Annotated[
     bool, typer.Option("--explain", help="Also tell how much of each sentence is due to the image (explain.json).")
@@ -52,7 +54,7 @@ def draft(
     adapter: Adapter = None,
     segmenter: SegmenterName = DEFAULT_SEGMENTER,
     trust_bundle: TrustBundle = False,
-    drafter: Drafter = "template",
+    drafter: Drafter = None,
     language: Language = "en",
     explain: Explain = False,
     track: Track = False,
@@ -83,6 +85,8 @@ def draft(
         style=read_style(settings.style) if settings.style else None,
         language=language,
     )
+    if drafter is None:
+        drafter, adapter = settings.drafter, adapter or settings.adapter
     stages = wiring.stages(segmenter, settings, drafter=drafter, adapter=adapter, is_bundle_trusted=trust_bundle)
     with StageWatch(is_quiet=quiet) as watch, atomic.new_folder(out, replace=force) as folder:
         if recording is not None and ears is not None:

@@ -28,6 +28,9 @@ def serve(host: Host = "127.0.0.1", port: Port = 8501) -> None:
     settings = wiring.start()
     desk = open_desk(settings)
     server.check_host(desk, host)
+    lacking = wiring.lacking(settings)
+    if lacking is not None:
+        options.warn(f"{lacking}; until then drafts keep their fixed phrases")
     options.answer(f"MedOmni is at http://{host}:{port}; stop it with Ctrl+C")
     server.serve(desk, host, port)
 

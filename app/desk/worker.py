@@ -164,8 +164,9 @@ def _draft(desk: Desk, job: Job, watch: Watch) -> "Report":
         style=read_style(desk.settings.style) if desk.settings.style else None,
         language=asked.get("language", "en"),
     )
-    stages = told(wiring.stages(DEFAULT_SEGMENTER, desk.settings), study.folder, request.language)
-    drafted = draft_report(request, stages, watch)
+    settings = desk.settings
+    stages = wiring.stages(DEFAULT_SEGMENTER, settings, drafter=settings.drafter, adapter=settings.adapter)
+    drafted = draft_report(request, told(stages, study.folder, request.language), watch)
     release.refuse_unsafe(drafted.report.notices)
     with watch.stage("write"):
         half = study.folder / f".half-{DRAFT}"

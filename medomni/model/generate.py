@@ -20,6 +20,7 @@ from medomni.model import weights
 from medomni.model.adapter import Adapter
 from medomni.model.decoder_graph import RANK, build
 from medomni.model.decoder_weights import TOKENIZER, WEIGHTS, LlamaShape, StoredWeights
+from medomni.model.runtime import core, openvino
 
 if TYPE_CHECKING:
     from llguidance import LLMatcher, LLTokenizer
@@ -81,8 +82,6 @@ class Decoder:
 
     @cached_property
     def _compiled(self) -> "CompiledModel":
-        from medomni.model.runtime import core
-
         how = {
             "INFERENCE_NUM_THREADS": self.threads,
             "INFERENCE_PRECISION_HINT": "f32",
@@ -97,6 +96,15 @@ class Decoder:
         except ImportError as error:
             raise MissingPart("grammars cannot be followed", remedy="pip install llguidance", where="llguidance") from error
         return LLTokenizer(str(self.folder / TOKENIZER), n_vocab=self.shape.vocabulary)
+
+    def check(self) -> None:
+        """Look for what a text is written with.
+
+        Raises:
+            MissingPart: OpenVINO or llguidance is missing.
+        """
+        openvino()
+        _ = self._grammars
 
     def write(
         self,

@@ -16,6 +16,7 @@ from medomni.pipeline import Stages
 from medomni.types.region import Coverage
 
 DOCS = Path(__file__).parents[2] / "docs"
+ADAPTERS = Path(__file__).parents[2] / "adapters" / "shipped"
 ARGUMENTS = {
     "read": 1,
     "assemble": 2,
@@ -87,6 +88,18 @@ def test_adapter_that_was_chosen_is_taken_whatever_is_in_view():
 def test_drafter_without_its_settings_says_which():
     with pytest.raises(errors.BadSettings, match="MEDOMNI_DRAFTER_URL"):
         wiring.stages("hu-rules", settings.load({}), drafter="openai-compatible")
+
+
+def test_what_a_drafter_lacks_is_told_before_the_first_draft(tmp_path):
+    home = {"MEDOMNI_HOME": str(tmp_path)}
+    assert wiring.lacking(settings.load(home)) is None
+    missing = wiring.lacking(settings.load(home | {"MEDOMNI_DRAFTER": "smollm2"}))
+    assert missing is not None
+    assert missing.remedy == "run: medomni weights pull decoder"
+    with pytest.raises(errors.BadSettings, match="MEDOMNI_DRAFTER_URL"):
+        wiring.lacking(settings.load(home | {"MEDOMNI_DRAFTER": "openai-compatible"}))
+    with pytest.raises(MissingPart, match="fixed phrases take no adapter"):
+        wiring.lacking(settings.load(home | {"MEDOMNI_ADAPTER": str(ADAPTERS / "chest_ct")}))
 
 
 def test_exit_codes_are_the_documented_ones():

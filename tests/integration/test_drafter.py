@@ -64,6 +64,18 @@ def test_chinese_draft_says_that_no_drafter_was_heard(draft_with):
     assert any("起草模型 openai-compatible" in text for _, text in notice_texts(Report.model_validate(report).notices, "zh"))
 
 
+def test_drafter_of_the_settings_words_a_draft_and_an_option_comes_before_it(medomni, study, tmp_path, monkeypatch):
+    monkeypatch.setenv("MEDOMNI_DRAFTER", "gpt")
+    done = medomni("draft", study, "--segmenter", "hu-rules", "--out", tmp_path / "a")
+    assert done.code == 4
+    assert "gpt: no drafter has this name" in done.err
+    monkeypatch.setenv("MEDOMNI_ADAPTER", str(tmp_path))
+    words = ("draft", study, "--segmenter", "hu-rules", "--drafter", "template", "--json", "--out", tmp_path / "b")
+    done = medomni(*words)
+    assert done.code == 0, done.err
+    assert json.loads(done.out)["run"]["settings"]["drafter"] == "template"
+
+
 class Silent:
     """A drafter with nothing to say."""
 

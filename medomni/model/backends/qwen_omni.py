@@ -54,6 +54,22 @@ class QwenOmni:
         model = Part(role="drafter", name=f"{NAME} {Path(self.model).name}", version="not known")
         return (model, Part(role="adapter", name=self.adapter.name, version="not known")) if self.adapter else (model,)
 
+    def check(self) -> None:
+        """See ``medomni.pipeline.Checkable``; whether the files are on this machine, not whether they can be loaded."""
+        if Path(self.model).is_dir():
+            return
+        try:
+            from huggingface_hub import snapshot_download
+
+            snapshot_download(self.model, local_files_only=True)
+        except Exception as error:
+            raise MissingPart(
+                "the model is not on this machine",
+                found=type(error).__name__,
+                remedy="set MEDOMNI_DRAFTER_MODEL to a folder with its files; a draft tries to fetch a hub name",
+                where=NAME,
+            ) from error
+
     def word(self, statements: Sequence[Statement], language: str, shown: "Shown") -> list[str]:
         """See ``medomni.pipeline.Drafter``."""
         if language != "en":

@@ -51,6 +51,11 @@ class SmolLm2:
         model = Part(role="drafter", name="SmolLM2-135M-Instruct", version=base_identity()[-7:], digest=self._decoder.digest)
         return model, Part(role="adapter", name=adapter.name, version="1", digest=adapter.digest)
 
+    def check(self) -> None:
+        """See ``medomni.pipeline.Checkable``."""
+        self._decoder.check()
+        _ = self._adapter
+
     def word(self, statements: Sequence[Statement], language: str, _shown: "Shown | None" = None) -> list[str]:
         """See ``medomni.pipeline.Drafter``."""
         if language != "en":

@@ -62,6 +62,23 @@ def test_home_under_a_file_cannot_be_written(monkeypatch, tmp_path):
     assert states(doctor.check_settings)["home folder"].state is State.FAIL
 
 
+@pytest.mark.parametrize(
+    ("drafter", "state", "told"),
+    [("template", State.OK, ""), ("smollm2", State.WARN, "medomni weights pull decoder"), ("gpt", State.FAIL, "choose one")],
+)
+def test_drafter_of_the_settings_is_looked_at(monkeypatch, drafter, state, told):
+    monkeypatch.setenv("MEDOMNI_DRAFTER", drafter)
+    (line,) = doctor.check_drafter()
+    assert (line.part, line.state) == (f"drafter {drafter}", state)
+    assert told in line.remedy
+
+
+def test_drafter_of_settings_that_cannot_be_used_is_told_with_them(monkeypatch):
+    monkeypatch.setenv("MEDOMNI_DRAFTER", "two words")
+    assert list(doctor.check_drafter()) == []
+    assert states(doctor.check_settings)["settings"].state is State.FAIL
+
+
 def test_failure_sets_the_exit_code(monkeypatch, capsys):
     bad = doctor.Line(State.FAIL, "codec RLE", "ImportError", "install it")
     monkeypatch.setattr(doctor, "CHECKS", (lambda: iter([bad]),))

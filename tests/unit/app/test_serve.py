@@ -166,6 +166,13 @@ def test_a_server_without_sign_in_does_not_start_for_others(tmp_path):
     assert done.stderr.count("\n") == 1
 
 
+def test_a_server_with_a_drafter_that_is_not_installed_does_not_start(tmp_path):
+    given = environment(tmp_path) | {"MEDOMNI_DRAFTER": "gpt"}
+    done = subprocess.run([*PROGRAM, "serve"], env=given, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (4, "")
+    assert done.stderr.startswith("medomni: gpt: no drafter has this name; installed: template, ")
+
+
 def test_a_worker_that_is_killed_is_started_again(served):
     process, address, _ = served
     (first,) = children(process.pid)

@@ -18,6 +18,12 @@ def test_variables_replace_defaults(tmp_path):
     assert (settings.threads, settings.home, settings.log_level) == (3, tmp_path, "info")
 
 
+def test_fixed_phrases_word_drafts_unless_something_else_is_set():
+    assert (load({}).drafter, load({}).adapter) == ("template", None)
+    settings = load({"MEDOMNI_DRAFTER": "smollm2", "MEDOMNI_ADAPTER": "abdomen_ct"})
+    assert (settings.drafter, settings.adapter) == ("smollm2", Path("abdomen_ct"))
+
+
 def test_empty_variable_counts_as_unset():
     assert load({"MEDOMNI_LOG_LEVEL": ""}).log_level == "warning"
 
@@ -38,6 +44,8 @@ def test_relative_xdg_folder_is_ignored_as_the_specification_says():
         ("MEDOMNI_PATIENT_ID_SYSTEM", "1.2.3"),
         ("MEDOMNI_PATIENT_ID_SYSTEM", "https://hospital.example/a b"),
         ("MEDOMNI_PATIENT_ID_SYSTEM", "file:///tmp"),
+        ("MEDOMNI_DRAFTER", "../drafter"),
+        ("MEDOMNI_DRAFTER", "two words"),
     ],
 )
 def test_bad_value_is_refused_by_name(name, value):

@@ -1,6 +1,7 @@
 """The worker: a study of the queue becomes a report and the files of its viewer, or a reason that a person can read."""
 
 import json
+from dataclasses import replace
 
 import nibabel
 import numpy as np
@@ -15,6 +16,8 @@ from medomni.phantom import Placed, make_case
 from medomni.types.report import ReportState
 from medomni.types.section import SectionName
 from tests import desks, drafts, factories
+from tests.chat_server import chat_server
+from tests.unit.medomni.model.backends.test_openai_compatible import obedient
 
 FLUID = (Placed("pleural_effusion", side="right", zone="lower", amount=900.0),)
 
@@ -41,13 +44,17 @@ def test_a_study_becomes_a_report_with_all_that_its_viewer_needs(desk, tmp_path)
     chest = make_case(0, findings=FLUID, shape=(48, 96, 96), spacing_mm=(6.25, 3.75, 3.75))
     written = factories.write_ct(tmp_path / "ct", of=chest.volume, key="fluid", PatientSex="F")
     desks.received(desk, [path.read_bytes() for path in sorted(written.iterdir())], history="Dyspnea.")
-    worker.work(desk, "w", until_idle=True)
+    with chat_server(obedient) as (url, asked):
+        settings = {"drafter": "openai-compatible", "drafter_url": url, "drafter_model": "tiny"}
+        worker.work(replace(desk, settings=desk.settings.model_copy(update=settings)), "w", until_idle=True)
+    assert asked
 
     only = line(desk)
     assert (only.job_state, only.report_state, only.number, only.reason) == (JobState.DONE, ReportState.DRAFT, 1, "")
     report = writing.report_of(writing.current(desk, only.report_id))
     assert "Dyspnea" in " ".join(s.text for s in report.sections[SectionName.INDICATION].sentences)
     assert only.study.priority == worker.priority_of(report) == 1
+    assert "drafter" in {part.role for part in report.provenance.parts}
 
     folder = only.study.folder
     assert sorted(path.name for path in folder.iterdir()) == sorted([DRAFT, MASK, PARTS, VOLUME, "source"])
@@ -69,6 +76,14 @@ def test_a_study_that_cannot_be_drafted_says_why_and_begins_no_report(desk):
     only = line(desk)
     assert (only.job_state, only.report_id) == (JobState.FAILED, "")
     assert only.reason.startswith("000003: the file is cut short")
+
+
+def test_a_drafter_that_is_not_installed_is_named(tmp_path, _networks):
+    desk = desks.desk(home(tmp_path / "home", _networks), drafter="gpt")
+    desks.received(desk)
+    worker.work(desk, "w", until_idle=True)
+    assert line(desk).job_state is JobState.FAILED
+    assert line(desk).reason.startswith("gpt: no drafter has this name")
 
 
 def test_the_share_of_a_draft_only_grows(desk, monkeypatch):

@@ -6,6 +6,7 @@ from medomni.model import weights
 from medomni.model.adapter import base_identity
 from medomni.model.backends import smollm2
 from medomni.model.runtime import import_openvino
+from medomni.pipeline import Checkable
 from medomni.reporting.review import review
 from medomni.reporting.rewording import reword
 from medomni.settings import load
@@ -74,6 +75,13 @@ def test_language_model_that_was_not_pulled_is_a_missing_part(tmp_path, home):
     assert drafter.parts == ()
     with pytest.raises(MissingPart, match="medomni weights pull decoder"):
         drafter.word([statement()], "en")
+
+
+def test_drafter_tells_beforehand_what_it_lacks(tmp_path, home):
+    assert isinstance(smollm2.SmolLm2(home, home / "adapter"), Checkable)
+    smollm2.SmolLm2(home, home / "adapter").check()
+    with pytest.raises(MissingPart, match="medomni weights pull decoder"):
+        smollm2.SmolLm2(tmp_path, home / "adapter").check()
 
 
 def test_adapter_of_another_model_is_refused(home, tmp_path):
