@@ -143,6 +143,13 @@ class Told:
 
             mlflow.end_run("FAILED" if kind else "FINISHED")
 
+    def note(self, **facts: str) -> None:
+        """Take facts that are known at the end."""
+        if self.uri:
+            import mlflow
+
+            mlflow.log_params(facts)
+
     def add(self, step: int, losses: Mapping[str, float], steps: int, first: int) -> None:
         """Take the losses of a step."""
         self.recent.append(losses)

@@ -92,7 +92,7 @@ def params(run: RunRecord) -> Mapping[str, str]:
 
 
 def metrics(run: RunRecord) -> Mapping[str, float]:
-    """Return cost by stage, findings by presence and notices by code, as MLflow metrics."""
+    """Return cost by stage, findings by presence, the model's gates and importance, and notices by code, as MLflow metrics."""
     return dict(_metrics(run))
 
 
@@ -105,6 +105,10 @@ def _metrics(run: RunRecord) -> Iterator[tuple[str, float]]:
     yield "total.peak_mib", run.peak_mib
     for presence, count in run.findings.items():
         yield f"findings.{presence}", float(count)
+    for name, share in run.gates.items():
+        yield f"gates.{name.replace('<-', '_from_')}", share
+    for name, share in run.importance.items():
+        yield f"importance.{name}", share
     for code in sorted({notice.code for notice in run.notices}):
         yield f"notices.{code}", float(sum(notice.code == code for notice in run.notices))
 

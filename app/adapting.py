@@ -4,6 +4,7 @@ recipe, work folder -> bank -> near.pt; another bank -> sights, tokenizer -> fus
 judged phantoms -> omni folder; language model -> adapter folder
 """
 
+import hashlib
 import os
 from collections.abc import Callable
 from dataclasses import asdict
@@ -112,7 +113,7 @@ def train_audio(recipe: "ListeningRecipe", work: Path, tracking_uri: str, progre
     return work / AUDIO
 
 
-def fit_answers(recipe: "AnswersRecipe", work: Path, progress: "Progress", jobs: int) -> Path:
+def fit_answers(recipe: "AnswersRecipe", work: Path, tracking_uri: str, progress: "Progress", jobs: int) -> Path:
     """Return the folder of the whole model with its answers, as it ships; with an audio encoder where one was trained.
 
     Raises:
@@ -120,37 +121,44 @@ def fit_answers(recipe: "AnswersRecipe", work: Path, progress: "Progress", jobs:
         MissingPart: the recipe names a model that is there, and it is not.
     """
     from adapters import answers, listening
-    from adapters.loop import averaged
-    from medomni.model import checkpoint
+    from adapters.loop import Told, averaged
+    from medomni.model import checkpoint, omni_folder
     from medomni.model.weights import sha256_of
     from medomni.model.words import TextWords
 
     if recipe.model:
-        return _fit_curves(recipe, work, progress, jobs)
+        return _fit_curves(recipe, work, tracking_uri, progress, jobs)
     omni = _omni(work)
     files = _judged(recipe, work, progress, jobs)
     words = TextWords((work / WORDS).read_text("utf-8"), omni.config.longest_text)
     unseen = sorted((work / "bank-fused").glob("*.npz"))
-    found = answers.fit(files, _patients(files, omni, work, sha256_of(work / NEAR), progress), omni, words, unseen)
     out = work / OMNI
     out.mkdir(exist_ok=True)
-    whole = listening.with_ears(omni, averaged(work / AUDIO)) if (work / AUDIO).exists() else omni
-    checkpoint.save(whole, found, work / WORDS, out)
+    digests = {"judged": _digest_of(files), "base": sha256_of(work / GATES)}
+    with Told("answers", tracking_uri, asdict(recipe) | digests) as told:
+        found = answers.fit(files, _patients(files, omni, work, sha256_of(work / NEAR), progress), omni, words, unseen)
+        whole = listening.with_ears(omni, averaged(work / AUDIO)) if (work / AUDIO).exists() else omni
+        checkpoint.save(whole, found, work / WORDS, out)
+        told.note(result=omni_folder.digest_of(out))
     return out
 
 
-def _fit_curves(recipe: "AnswersRecipe", work: Path, progress: "Progress", jobs: int) -> Path:
+def _fit_curves(recipe: "AnswersRecipe", work: Path, tracking_uri: str, progress: "Progress", jobs: int) -> Path:
     """The folder of a model that is there, with the curves of its answers fitted anew and all else as it was."""
     from adapters import answers
+    from adapters.loop import Told
     from medomni.model import checkpoint, omni_folder
     from medomni.model.config import MODALITIES
 
     source = omni_folder.SHIPPED if recipe.model == "shipped" else Path(recipe.model)
     known = checkpoint.load(source, MODALITIES)
-    patients = _patients(_judged(recipe, work, progress, jobs), known.omni, work, known.digest, progress)
+    files = _judged(recipe, work, progress, jobs)
+    patients = _patients(files, known.omni, work, known.digest, progress)
     out = work / OMNI
     out.mkdir(exist_ok=True)
-    checkpoint.save(known.omni, answers.fit_curves(patients, known.omni, known.words, known.answers), source / WORDS, out)
+    with Told("answers", tracking_uri, asdict(recipe) | {"judged": _digest_of(files), "base": known.digest}) as told:
+        checkpoint.save(known.omni, answers.fit_curves(patients, known.omni, known.words, known.answers), source / WORDS, out)
+        told.note(result=omni_folder.digest_of(out))
     return out
 
 
@@ -160,6 +168,13 @@ def _judged(recipe: "AnswersRecipe", work: Path, progress: "Progress", jobs: int
 
     seeds = range(recipe.first_seed, recipe.first_seed + recipe.phantoms)
     return judged.write(seeds, work / "judged", jobs or os.cpu_count() or 1, progress)
+
+
+def _digest_of(files: list[Path]) -> str:
+    """A digest of the content of files: what was judged depends on the detectors too, not on the names alone."""
+    from medomni.model.weights import sha256_of
+
+    return hashlib.sha256("".join(sha256_of(file) for file in files).encode()).hexdigest()
 
 
 def _omni(work: Path) -> "Omni":
@@ -209,19 +224,24 @@ def train_decoder(recipe: "DecoderRecipe", work: Path, name: str, home: Path, tr
     Raises:
         MissingPart: the language model was not pulled.
     """
+    from importlib.resources import files
+
     from adapters import decoder
     from adapters.loop import Told
     from medomni.model import weights
     from medomni.model.adapter import base_identity
 
     folder = weights.require(home, "decoder")
-    with Told(name, tracking_uri, asdict(recipe)) as told:
+    wording = hashlib.sha256(files("medomni.data").joinpath("wording_en.toml").read_bytes()).hexdigest()
+    digests = {"base": base_identity(), "base_kept": weights.digest_of(folder), "wording": wording}
+    with Told(name, tracking_uri, asdict(recipe) | digests) as told:
         learner = decoder.train(folder, work / f"{name}.pt", recipe, told)
     out = work / name
     facts: dict[str, str | int | float] = {
         "steps": recipe.steps,
         "batch": recipe.batch,
         "seed": recipe.seed,
+        "wording": wording,
         "licence": "Apache-2.0",
         "saw": "statements drawn by chance, worded by medomni/data/wording_en.toml; no patient, no image",
     }

@@ -27,7 +27,8 @@ Track = Annotated[bool, typer.Option("--track/--no-track", help="Log the run in 
 def adapt(recipe: Recipe, work: Work, jobs: Jobs = 0, track: Track = True, as_json: Json = False, quiet: Quiet = False) -> None:
     """Train a part of the omni model by its recipe; a run that was stopped goes on.
 
-    Phantoms are drawn first where the folder lacks them. Runs are logged in MLflow with the recipe and the digest of the bank.
+    Phantoms are drawn first where the folder lacks them. Runs are logged in MLflow with the recipe and the digests of what was
+    learned from.
     """
     from app import adapting, wiring
     from app.progress import StageWatch
@@ -44,7 +45,7 @@ def adapt(recipe: Recipe, work: Work, jobs: Jobs = 0, track: Track = True, as_js
         elif kind == "audio":
             checkpoint = adapting.train_audio(_made(kind, table, recipe), work, uri, progress, jobs)
         elif kind == "answers":
-            checkpoint = adapting.fit_answers(_made(kind, table, recipe), work, progress, jobs)
+            checkpoint = adapting.fit_answers(_made(kind, table, recipe), work, uri, progress, jobs)
         else:
             name = recipe.name.removesuffix(".toml")
             checkpoint = adapting.train_decoder(_made(kind, table, recipe), work, name, settings.home, uri)

@@ -25,6 +25,8 @@ RUN = RunRecord(
     ),
     cpu_seconds=3.5,
     findings={Presence.PRESENT: 3, Presence.ABSENT: 2, Presence.UNCERTAIN: 0, Presence.NOT_EVALUATED: 13},
+    gates={"vision<-history": 0.25},
+    importance={"vision": 0.75, "history": 0.25},
     notices=(RunNotice(code="gap_in_series", level=NoticeLevel.WARNING),) * 2,
     files={"report.json": "01" * 32},
     software={"python": "3.11.7"},
@@ -37,6 +39,8 @@ def test_metrics_hold_cost_findings_and_notices():
     assert (metrics["total.cpu_seconds"], metrics["total.wall_seconds"], metrics["total.peak_mib"]) == (3.5, 1.5, 900.0)
     assert (metrics["findings.present"], metrics["findings.not_evaluated"]) == (3, 13)
     assert metrics["notices.gap_in_series"] == 2
+    assert metrics["gates.vision_from_history"] == 0.25
+    assert (metrics["importance.vision"], metrics["importance.history"]) == (0.75, 0.25)
 
 
 def test_params_hold_choices_and_versions():

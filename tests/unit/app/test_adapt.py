@@ -1,8 +1,15 @@
+import sqlite3
+from pathlib import Path
+
 import pytest
 
+from adapters import wordings
 from app.commands import adapt
 from medomni.errors import BadInput, MissingPart
+from medomni.model import weights
+from medomni.model.adapter import base_identity, card_of
 from medomni.reporting.vocabulary import vocabulary
+from tests.tiny_llama import write_tiny_llama
 from tests.unit.adapters.test_near import write_sample
 
 
@@ -58,7 +65,7 @@ def test_answers_need_the_whole_model_first(tmp_path):
 
     kind, table = adapt.read(tmp_path / "answers")
     with pytest.raises(BadInput, match=r"near\.toml"):
-        adapting.fit_answers(adapt._made(kind, table, tmp_path), tmp_path, lambda _: None, 1)
+        adapting.fit_answers(adapt._made(kind, table, tmp_path), tmp_path, "", lambda _: None, 1)
 
 
 def test_curves_follow_detectors_that_changed_and_all_else_stays(tmp_path):
@@ -67,7 +74,7 @@ def test_curves_follow_detectors_that_changed_and_all_else_stays(tmp_path):
     from medomni.model import checkpoint
     from medomni.model.config import LABELS, MODALITIES, tiny
     from medomni.model.omni import Omni
-    from medomni.model.omni_folder import WEIGHTS, Answering
+    from medomni.model.omni_folder import WEIGHTS, Answering, digest_of
     from medomni.model.words import learn_words
     from medomni.types.opinion import Joint
 
@@ -91,12 +98,37 @@ def test_curves_follow_detectors_that_changed_and_all_else_stays(tmp_path):
         told = {"history": {"en": "cough", "zh": "咳嗽"}, "judged": {"findings": [finding]}}
         write_sample(judged / f"{seed}.npz", kind, seed, **told)
     recipe = AnswersRecipe(phantoms=12, first_seed=0, model=str(model))
-    out = adapting.fit_answers(recipe, tmp_path / "work", lambda _: None, 1)
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    out = adapting.fit_answers(recipe, tmp_path / "work", uri, lambda _: None, 1)
     found = checkpoint.load(out, ("vision",)).answers[label]
     assert found.joint.probability(0.0, 0.9) > 0.6
     assert found.joint.probability(0.0, 0.1) < 0.4
     assert (found.extent, found.chance) == (USUAL, SELDOM)
     assert (out / WEIGHTS).read_bytes() == (model / WEIGHTS).read_bytes()
+    run = logged(tmp_path / "mlflow.db")
+    assert (run["phantoms"], run["base"], run["result"]) == ("12", digest_of(model), digest_of(out))
+    assert len(run["judged"]) == 64
+
+
+def logged(database):
+    """The parameters of the one run of a store."""
+    rows = sqlite3.connect(database)
+    assert rows.execute("select status from runs").fetchall() == [("FINISHED",)]
+    return dict(rows.execute("select key, value from params"))
+
+
+@pytest.mark.slow
+def test_adapter_states_what_it_was_fitted_to_and_so_does_its_run(tmp_path):
+    pytest.importorskip("peft")
+    from app import adapting
+    from tests.unit.adapters.test_decoder_training import recipe
+
+    folder = write_tiny_llama(weights.folder_of(tmp_path, "decoder"))
+    out = adapting.train_decoder(recipe(), tmp_path / "work", "tiny", tmp_path, f"sqlite:///{tmp_path}/mlflow.db")
+    run, card = logged(tmp_path / "mlflow.db"), card_of(out)
+    wording = weights.sha256_of(Path(wordings.__file__).parents[1] / "medomni" / "data" / "wording_en.toml")
+    assert (run["base"], run["base_kept"], run["wording"]) == (base_identity(), weights.digest_of(folder), wording)
+    assert (card["base"], card["wording"]) == (base_identity(), wording)
 
 
 def test_model_that_is_not_there_is_named(tmp_path):
@@ -104,4 +136,4 @@ def test_model_that_is_not_there_is_named(tmp_path):
     from app import adapting
 
     with pytest.raises(MissingPart, match="nowhere"):
-        adapting.fit_answers(AnswersRecipe(1, 0, str(tmp_path / "nowhere")), tmp_path, lambda _: None, 1)
+        adapting.fit_answers(AnswersRecipe(1, 0, str(tmp_path / "nowhere")), tmp_path, "", lambda _: None, 1)
