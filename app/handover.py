@@ -6,20 +6,17 @@ Every file is written into the folder it is given; whether that folder appears i
 import hashlib
 import platform
 from collections import Counter
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Final
-
-from pydantic import TypeAdapter
 
 from app.progress import StageWatch
 from medomni.export.fhir import FhirOptions, to_fhir_json
 from medomni.export.html import to_html
 from medomni.export.text import to_text
 from medomni.pipeline import Drafted, Request, overlay
-from medomni.reporting.influence import Influence
+from medomni.reporting.influence import Explanation
 from medomni.reporting.rewording import Rewording
 from medomni.settings import TEMPLATE, Settings
 from medomni.types.finding import Presence
@@ -33,7 +30,6 @@ EXPLAIN_FILE: Final = "explain.json"
 HEARD_FILE: Final = "dictation.txt"
 SOFTWARE: Final = ("numpy", "scipy", "pydicom", "torch", "monai", "fhir.resources")
 """Packages whose version can change a draft."""
-_INFLUENCES = TypeAdapter(list[Influence])
 
 
 def write_draft(drafted: Drafted, settings: Settings, folder: Path) -> None:
@@ -90,9 +86,9 @@ def write_heard(heard: Heard, folder: Path) -> None:
     _write(folder / HEARD_FILE, heard.marked + "\n")
 
 
-def write_explanation(told: Sequence[Influence], folder: Path) -> None:
-    """Write ``explain.json``: each sentence of the draft and how much of it is due to the image."""
-    _write(folder / EXPLAIN_FILE, _INFLUENCES.dump_json(list(told), indent=1).decode() + "\n")
+def write_explanation(told: Explanation, folder: Path) -> None:
+    """Write ``explain.json``: how much of each sentence is due to the image, and how the omni model weighed what it was given."""
+    _write(folder / EXPLAIN_FILE, told.model_dump_json(indent=1) + "\n")
 
 
 def write_run(run: RunRecord, folder: Path) -> None:

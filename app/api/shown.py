@@ -19,6 +19,7 @@ from medomni.export.html_receipt import source
 from medomni.export.words import is_number, name, places, reason, say, state_word, value
 from medomni.reporting.edit import origins
 from medomni.reporting.hedge import hedge, least
+from medomni.reporting.influence import Explanation, Influence
 from medomni.reporting.phrases import bank, notice_text, notice_texts
 from medomni.reporting.review import is_by_person
 from medomni.reporting.second_look import Difference
@@ -139,7 +140,8 @@ class StudyShown(Value):
     holder: str
 
 
-_INFLUENCES = TypeAdapter(list[dict[str, object]])
+_EXPLAINED: TypeAdapter[Explanation | tuple[Influence, ...]] = TypeAdapter(Explanation | tuple[Influence, ...])
+"""What ``explain.json`` holds; an earlier release wrote the sentences alone."""
 
 
 def study_shown(listed: Listed) -> StudyShown:
@@ -226,10 +228,10 @@ def _middles(folder: Path) -> list[Point]:
 
 def _influences(folder: Path) -> dict[str, float]:
     try:
-        rows = _INFLUENCES.validate_json((folder / DRAFT / "explain.json").read_bytes())
+        told = _EXPLAINED.validate_json((folder / DRAFT / "explain.json").read_bytes())
     except FileNotFoundError:
         return {}
-    return {str(row["text"]): float(str(row["influence"])) for row in rows}
+    return {one.text: one.influence for one in (told.sentences if isinstance(told, Explanation) else told)}
 
 
 def _sentence(sentence: Sentence, report: Report, middles: list[Point], due: dict[str, float]) -> SentenceShown:

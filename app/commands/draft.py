@@ -11,9 +11,7 @@ from app.commands.style import read_style
 from app.options import DEFAULT_SEGMENTER, Force, Json, Quiet, SegmenterName, Source, TrustBundle
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from medomni.reporting.influence import Influence
+    from medomni.reporting.influence import Explanation
     from medomni.types.report import Report
     from medomni.types.run import RunRecord
     from preprocessing.speech import Recording
@@ -70,7 +68,7 @@ def draft(
     from app.progress import StageWatch
     from medomni.export.report_file import read_report
     from medomni.pipeline import Request, draft_report
-    from medomni.reporting.influence import influences
+    from medomni.reporting.influence import explained
 
     settings = wiring.start()
     recording, said = read_dictation(dictation)
@@ -98,18 +96,18 @@ def draft(
         release.refuse_unsafe(drafted.report.notices)
         with watch.stage("write"):
             handover.write_draft(drafted, settings, folder)
-            told = influences(drafted.report, drafted.opinion) if explain else ()
-            if explain:
+            told = explained(drafted.report, drafted.opinion) if explain else None
+            if told:
                 handover.write_explanation(told, folder)
         run = handover.record(drafted, request, settings, watch, folder)
         handover.write_run(run, folder)
     if track:
         _track(run, settings.tracking_uri)
     if as_json:
-        influence = {"influence": [one.model_dump() for one in told]} if explain else {}
+        influence = {"influence": [one.model_dump() for one in told.sentences]} if told else {}
         options.answer_json(_summary(out, drafted.report, run) | influence)
     else:
-        options.answer(_summary_text(out, drafted.report, run) + _influences_text(told))
+        options.answer(_summary_text(out, drafted.report, run) + (_explained_text(told) if told else ""))
 
 
 def read_dictation(text: str) -> "tuple[Recording | None, str]":
@@ -174,10 +172,16 @@ def _summary(out: Path, report: "Report", run: "RunRecord") -> dict[str, object]
     }
 
 
-def _influences_text(told: "Sequence[Influence]") -> str:
-    """How much of each sentence is due to the image, as a person reads it; "" where nobody asked."""
-    lines = [f"  {one.influence:4.2f}  {one.section}: {one.text}" for one in told]
-    return "\n".join(["\n\nDue to the image (0 to 1)", *lines]) if lines else ""
+def _explained_text(told: "Explanation") -> str:
+    """How much of each sentence is due to the image, and how the model weighed what it was given, as a person reads it."""
+    lines = ["", "", "Due to the image (0 to 1)"]
+    lines += [f"  {one.influence:4.2f}  {one.section}: {one.text}" for one in told.sentences]
+    for heading, shares in (
+        ("Importance to the omni model (in all 1)", told.importance),
+        ("Gates of the omni model (0 to 1)", told.gates),
+    ):
+        lines += [heading, *(f"  {share:4.2f}  {name}" for name, share in shares.items())] if shares else []
+    return "\n".join(lines)
 
 
 def _summary_text(out: Path, report: "Report", run: "RunRecord") -> str:

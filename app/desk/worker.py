@@ -148,7 +148,7 @@ def _draft(desk: Desk, job: Job, watch: Watch) -> "Report":
     from app.desk.parts import told
     from app.options import DEFAULT_SEGMENTER
     from medomni.pipeline import Request, draft_report
-    from medomni.reporting.influence import influences
+    from medomni.reporting.influence import explained
 
     with transaction(desk.engine) as tx:
         study = studies.get(tx, job.study_id)
@@ -173,7 +173,7 @@ def _draft(desk: Desk, job: Job, watch: Watch) -> "Report":
         shutil.rmtree(half, ignore_errors=True)  # of a worker that died here
         half.mkdir()
         handover.write_draft(drafted, desk.settings, half)
-        handover.write_explanation(influences(drafted.report, drafted.opinion), half)
+        handover.write_explanation(explained(drafted.report, drafted.opinion), half)
         shutil.rmtree(study.folder / DRAFT, ignore_errors=True)
         half.rename(study.folder / DRAFT)
     return drafted.report

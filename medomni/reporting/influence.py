@@ -1,11 +1,13 @@
 """How much the image had to say in each sentence of a draft.
 
-    sentences with receipts, findings, Opinion | None -> Influence, Influence...
+    sentences with receipts, findings, Opinion | None -> Explanation
 
 A measured sentence follows the image wholly: without it there is no number and no claim. Another finding's sentence is worth the
 difference that the CT makes to its probability, against what the model would say knowing nothing, or, where the model was not
 asked, against even odds. What comes from the header, the history or a fixed phrase owes nothing to the image.
 """
+
+from pydantic import Field
 
 from medomni.types.codes import Value
 from medomni.types.finding import Finding
@@ -23,6 +25,30 @@ class Influence(Value):
     text: str
     receipt: str
     influence: float
+
+
+class Explanation(Value):
+    """What a person is told who asks why: how much of each sentence is due to the image, how the omni model weighed its input.
+
+    Attributes:
+        sentences: in reading order.
+        importance: how much each modality mattered to the model, in all 1; empty where it was not asked.
+        gates: how far each stream let each modality in, 0 to 1, by "stream<-modality".
+    """
+
+    sentences: tuple[Influence, ...]
+    importance: dict[str, float] = Field(default_factory=dict)
+    gates: dict[str, float] = Field(default_factory=dict)
+
+
+def explained(draft: Draft, opinion: Opinion | None) -> Explanation:
+    """Return what ``--explain`` tells of a draft."""
+    told = influences(draft, opinion)
+    return (
+        Explanation(sentences=told, importance=opinion.importance, gates=opinion.gates)
+        if opinion
+        else Explanation(sentences=told)
+    )
 
 
 def influences(draft: Draft, opinion: Opinion | None) -> tuple[Influence, ...]:

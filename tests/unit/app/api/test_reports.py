@@ -10,6 +10,8 @@ from sqlalchemy import event, text
 from app.store.database import transaction
 from app.store.people import Role
 from medomni.export.fhir_check import check_bundle
+from medomni.reporting.influence import Explanation, Influence
+from medomni.types.section import SectionName
 from tests import desks
 from tests.unit.app.api.answers import check_refused
 
@@ -288,6 +290,20 @@ def test_a_full_disk_saves_nothing_says_so_and_takes_the_same_edit_later(desk, c
         tx.exec_driver_sql("PRAGMA max_page_count = 1000000")
     assert client.get(report).json()["number"] == 1
     assert change(client, report, edits=edit).json()["number"] == 2
+
+
+@pytest.mark.parametrize("form", ["now", "of an earlier release"])
+def test_influence_of_the_image_is_shown_beside_its_sentence(desk, client, report, form):
+    first = desks.report().sections[SectionName.FINDINGS].sentences[0].text
+    one = Influence(section="findings", text=first, receipt="measured", influence=0.75)
+    explained = Explanation(sentences=(one,), importance={"vision": 1.0})
+    folder = desks.listed(desk)[0].study.folder / "draft"
+    folder.mkdir()
+    (folder / "explain.json").write_text(explained.model_dump_json() if form == "now" else f"[{one.model_dump_json()}]")
+    sections = client.get(report).json()["sections"]
+    shown = {sentence["text"]: sentence["influence"] for section in sections for sentence in section["sentences"]}
+    assert shown.pop(first) == 0.75
+    assert set(shown.values()) == {None}
 
 
 def test_our_own_fault_is_told_without_its_words(desk, client, report):

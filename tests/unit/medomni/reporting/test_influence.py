@@ -1,6 +1,6 @@
 """How much of a sentence is due to the image."""
 
-from medomni.reporting.influence import influences
+from medomni.reporting.influence import Explanation, explained, influences
 from medomni.types.opinion import Joint, LabelOpinion, Opinion
 from medomni.types.section import SectionName
 from tests.drafts import draft, findings, opacity
@@ -41,3 +41,12 @@ def test_what_the_header_and_fixed_phrases_say_owes_nothing_to_the_image():
 def test_measured_sentence_is_all_image():
     measured = opacity().model_copy(update={"probability": 0.9})
     assert of(influences(draft(findings(measured)), opinion("lung_opacity", 0.8)), "pacity").influence == 1.0
+
+
+def test_explanation_tells_how_the_model_weighed_what_it_was_given():
+    drafted = draft(findings(opacity()))
+    weighed = opinion("lung_opacity", 0.1).model_copy(update={"gates": {"vision<-history": 0.2}, "importance": {"vision": 1.0}})
+    told = explained(drafted, weighed)
+    assert told.sentences == influences(drafted, weighed)
+    assert (told.gates, told.importance) == ({"vision<-history": 0.2}, {"vision": 1.0})
+    assert explained(drafted, None) == Explanation(sentences=influences(drafted, None))
