@@ -8,6 +8,7 @@ core's own. This module knows nothing about DICOM, MONAI or the command line.
 """
 
 import hashlib
+import logging
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
@@ -16,9 +17,10 @@ from typing import Protocol, runtime_checkable
 from weakref import WeakKeyDictionary
 
 import numpy as np
+from jaxtyping import Float32
 
-from medomni import __version__
-from medomni.errors import MissingPart
+from medomni import __version__, logs
+from medomni.errors import MedOmniError, MissingPart
 from medomni.reporting.compose import compose
 from medomni.reporting.dictated import heed
 from medomni.reporting.guard import LANGUAGES
@@ -58,11 +60,16 @@ class Segmenter(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Shown:
-    """What a drafter may look at besides the statements; ``history`` is the person's text and must not leave the machine."""
+    """What a drafter may look at besides the statements; what is ``told``, and its sound, must not leave the machine.
+
+    Attributes:
+        sound: the recording of the dictation, mono, 16 kHz, full scale at 1.
+    """
 
     volume: Volume
     segmentation: Segmentation
-    history: str = ""
+    told: Told = Told()  # noqa: RUF009  (frozen)
+    sound: Float32[np.ndarray, " time"] | None = None
 
 
 class Drafter(Protocol):
@@ -132,6 +139,7 @@ class Request:
 
     Attributes:
         is_heard: whether a machine wrote the dictation down from sound.
+        sound: that sound, mono, 16 kHz, full scale at 1.
         prior: an earlier study, or the report.json of one.
         prior_report: what was reported of the earlier study.
         style: how the department words and orders its reports.
@@ -141,6 +149,7 @@ class Request:
     history: str = ""
     dictation: str = ""
     is_heard: bool = False
+    sound: Float32[np.ndarray, " time"] | None = field(default=None, compare=False, repr=False)
     prior: Path | None = None
     prior_report: Report | None = None
     style: Style | None = None
@@ -176,6 +185,7 @@ def draft_report(request: Request, stages: Stages, watch: Watch) -> Drafted:
     Raises:
         BadInput: the source is no CT that can be trusted.
     """
+    told = Told(history=request.history, dictation=request.dictation)
     with watch.stage("read"):
         study = stages.read(request.source)
         context = stages.understand(request.history, study)
@@ -192,7 +202,6 @@ def draft_report(request: Request, stages: Stages, watch: Watch) -> Drafted:
         detection = stages.detect(volume, segmentation, regions, coverage, progress)
     with watch.stage("look"):
         is_heard = coverage.region in HEARD_IN
-        told = Told(history=request.history, dictation=request.dictation)
         opinion, look_notices = _opinion(stages, volume, segmentation, told) if is_heard else (None, ())
         merged = merge(detection.findings, coverage, opinion)
         heeded = heed(merged.findings, dictation)
@@ -211,11 +220,10 @@ def draft_report(request: Request, stages: Stages, watch: Watch) -> Drafted:
             style=request.style,
         ).model_copy(update={"dictation": dictation})
     with watch.stage("word"):
-        shown = Shown(volume, segmentation, request.history)
+        shown = Shown(volume, segmentation, told, request.sound)
         drafter = stages.drafter(coverage) if stages.drafter else None
-        draft, rewording = _worded(draft, shown, drafter)
+        draft, rewording, parts = worded(draft, shown, drafter)
         draft = draft.model_copy(update={"notices": draft.notices + review(draft)})
-        parts = drafter.parts if drafter and rewording.kept else ()
         if opinion is not None:
             parts = (Part(role="model", name=opinion.model, version=opinion.digest[:12], digest=opinion.digest), *parts)
         report = Report(**dict(draft), provenance=_provenance(study, volume, segmentation, parts))
@@ -231,20 +239,37 @@ def _opinion(stages: Stages, volume: Volume, segmentation: Segmentation, told: T
         return None, (Notice(code="model_not_available"),)
 
 
-def _worded(draft: Draft, shown: Shown, drafter: Drafter | None) -> tuple[Draft, Rewording]:
-    """The draft in the drafter's words; in fixed phrases, with a notice, when it is not to be had or nothing of it stands."""
+def worded(draft: Draft, shown: Shown, drafter: Drafter | None) -> tuple[Draft, Rewording, tuple[Part, ...]]:
+    """The draft in the drafter's words, with the parts that wrote them; in fixed phrases, with a notice, where none stands.
+
+    What a drafter is built on may raise anything, want of memory among it: what was measured and drafted outlives that.
+    """
     if drafter is None:
-        return draft, Rewording()
+        return draft, Rewording(), ()
     about = {"drafter": drafter.name}
     try:
-        worded, counts = reword(draft, shown.volume.grid, lambda statements, language: drafter.word(statements, language, shown))
-    except MissingPart:
-        return _noticed(draft, Notice(code="drafter_not_available", fields=about)), Rewording()
-    if counts.kept or not counts.asked:
-        return worded, counts
+        new, counts = reword(draft, shown.volume.grid, lambda statements, language: drafter.word(statements, language, shown))
+        if counts.kept:
+            return new, counts, drafter.parts
+    except MedOmniError as error:
+        if not isinstance(error, MissingPart):
+            raise
+        reason = error.found or error.wrong
+    except Exception as error:  # a plug-in's libraries have no common class of errors
+        reason = type(error).__name__
+    else:
+        return _unheard(draft, counts, about), counts, ()
+    logs.event("drafter_failed", level=logging.WARNING, drafter=drafter.name, error=reason)
+    return _noticed(draft, Notice(code="drafter_not_available", fields=about)), Rewording(), ()
+
+
+def _unheard(draft: Draft, counts: Rewording, about: dict[str, str]) -> Draft:
+    """The draft with a notice that none of its drafter's sentences stands, if it was asked for any."""
+    if not counts.asked:
+        return draft
     if draft.language not in LANGUAGES:
-        return _noticed(draft, Notice(code="drafter_lacks_language", level=NoticeLevel.INFO, fields=about)), counts
-    return _noticed(draft, Notice(code="drafter_kept_nothing", fields=about)), counts
+        return _noticed(draft, Notice(code="drafter_lacks_language", level=NoticeLevel.INFO, fields=about))
+    return _noticed(draft, Notice(code="drafter_kept_nothing", fields=about))
 
 
 def _noticed(draft: Draft, notice: Notice) -> Draft:

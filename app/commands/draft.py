@@ -11,6 +11,8 @@ from app.commands.style import read_style
 from app.options import DEFAULT_SEGMENTER, Force, Json, Quiet, SegmenterName, Source, TrustBundle
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from medomni.reporting.influence import Explanation
     from medomni.types.report import Report
     from medomni.types.run import RunRecord
@@ -78,6 +80,7 @@ def draft(
         history=read_history(history),
         dictation=said,
         is_heard=recording is not None,
+        sound=_sound(recording) if recording is not None else None,
         prior=prior or prior_report,
         prior_report=read_report(prior_report) if prior and prior_report else None,
         style=read_style(settings.style) if settings.style else None,
@@ -121,6 +124,14 @@ def read_dictation(text: str) -> "tuple[Recording | None, str]":
     if len(text) <= LONGEST_PATH and Path(text).suffix.lower() in speech.SUFFIXES:
         return speech.read_wav(Path(text)), ""
     return None, read_history(text, "dictation")
+
+
+def _sound(recording: "Recording") -> "np.ndarray":
+    """The recording as a drafter that can hear takes it."""
+    from medomni.model.audio import heard
+    from preprocessing.speech import LONGEST_SECONDS
+
+    return heard(recording.samples, recording.sample_rate_hz, LONGEST_SECONDS).numpy()
 
 
 def read_history(text: str, what: str = "history") -> str:

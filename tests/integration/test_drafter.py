@@ -3,14 +3,18 @@
 import json
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from app import wiring
+from app.commands import draft
 from app.progress import StageWatch
 from medomni.pipeline import Request, draft_report
 from medomni.reporting.phrases import notice_texts
 from medomni.settings import load
+from medomni.types.dictation import Told
 from medomni.types.report import Report
+from preprocessing.speech import Recording
 from tests.chat_server import chat_server
 from tests.unit.medomni.model.backends.test_openai_compatible import obedient
 
@@ -98,3 +102,44 @@ def test_drafter_is_chosen_by_what_is_in_view(study, tmp_path):
     assert seen[0].region == "chest"
     assert drafted.drafter == "silent"
     assert "drafter_kept_nothing" in {notice.code for notice in drafted.report.notices}
+
+
+class Failing:
+    """A drafter that looks at what it is shown and then has no memory left."""
+
+    name, parts = "failing", ()
+
+    def word(self, _statements, _language, shown):
+        self.shown = shown
+        raise MemoryError
+
+
+def test_drafter_is_shown_what_was_told_with_its_sound_and_its_failure_costs_no_draft(study, tmp_path):
+    drafter = Failing()
+    stages = replace(wiring.stages("hu-rules", load({"MEDOMNI_HOME": str(tmp_path)})), drafter=lambda _: drafter)
+    sound = draft._sound(Recording(np.sin(np.arange(8000, dtype=np.float32))[None], 8000))
+    request = Request(study, "Cough.", "There is an effusion.", is_heard=True, sound=sound)
+    with StageWatch(is_quiet=True) as watch:
+        drafted = draft_report(request, stages, watch)
+    assert drafter.shown.told == Told(history="Cough.", dictation="There is an effusion.")
+    assert drafter.shown.sound.shape == (16_000,)
+    assert [notice.fields for notice in drafted.report.notices if notice.code == "drafter_not_available"] == [
+        {"drafter": "failing"}
+    ]
+    assert drafted.rewording.asked == 0
+
+
+def test_qwen_that_fails_within_transformers_leaves_fixed_phrases_and_a_warning(medomni, study, tmp_path, monkeypatch):
+    pytest.importorskip("transformers")
+    from tests.tiny_qwen import write_tiny_qwen
+
+    model = write_tiny_qwen(tmp_path / "model", "qwen2_5_omni_thinker")
+    told = json.loads((model / "preprocessor_config.json").read_text())
+    (model / "preprocessor_config.json").write_text(json.dumps(told | {"merge_size": 1}))
+    monkeypatch.setenv("MEDOMNI_DRAFTER_MODEL", str(model))
+    out = tmp_path / "draft"
+    done = medomni("draft", study, "--segmenter", "hu-rules", "--drafter", "qwen-omni", "--out", out)
+    assert done.code == 0, done.err
+    notices = json.loads((out / "report.json").read_bytes())["notices"]
+    assert [notice["fields"] for notice in notices if notice["code"] == "drafter_not_available"] == [{"drafter": "qwen-omni"}]
+    assert "drafter_failed" in done.err

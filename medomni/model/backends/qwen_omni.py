@@ -1,4 +1,4 @@
-"""A drafter on a model of the Qwen-Omni classes: statements, the slices that prove them and the history in; sentences out.
+"""A drafter on a model of the Qwen-Omni classes: statements, the slices that prove them and what is told in; sentences out.
 
 Qwen2.5-Omni and Qwen3-Omni through transformers, from a local folder or a hub name; only the part that thinks is loaded, not the
 one that speaks. An adapter is peft's. What it writes passes the same guard as every drafter's.
@@ -6,17 +6,17 @@ one that speaks. An adapter is peft's. What it writes passes the same guard as e
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from jaxtyping import UInt8
-
+from medomni.cache import Cache
 from medomni.errors import BadSettings, MissingPart
+from medomni.model.backends.digests import digests_in, folder_digest
 from medomni.model.backends.instructions import answers, instructions, question
 from medomni.model.backends.key_slices import key_slices
+from medomni.model.backends.qwen_inputs import END, KINDS, QwenInputs
 from medomni.model.prompt import TOKENS_EACH, groups
 from medomni.reporting.statement import Statement
 from medomni.settings import Settings
@@ -28,31 +28,27 @@ if TYPE_CHECKING:
     from medomni.pipeline import Shown
 
 NAME = "qwen-omni"
-CLASSES = {
-    "qwen2_5_omni": "Qwen2_5OmniThinkerForConditionalGeneration",
-    "qwen2_5_omni_thinker": "Qwen2_5OmniThinkerForConditionalGeneration",
-    "qwen3_omni_moe": "Qwen3OmniMoeThinkerForConditionalGeneration",
-    "qwen3_omni_moe_thinker": "Qwen3OmniMoeThinkerForConditionalGeneration",
-}
-"""transformers' class for each kind of model."""
-LONGEST_HISTORY = 1000
-"""Characters of the history that are shown."""
 
 
 @dataclass(eq=False)
 class QwenOmni:
-    """The model of a folder or hub name; loaded when the first statement is worded."""
+    """The model of a folder or hub name; loaded when the first statement is worded. ``digests`` keeps those of its files."""
 
     model: str
     adapter: Path | None = None
     device: str = "cpu"
+    digests: Cache = field(default=Cache(Path(), 0))
     name: str = NAME
 
     @property
     def parts(self) -> tuple[Part, ...]:
-        """The model, and its adapter."""
-        model = Part(role="drafter", name=f"{NAME} {Path(self.model).name}", version="not known")
-        return (model, Part(role="adapter", name=self.adapter.name, version="not known")) if self.adapter else (model,)
+        """The model, and its adapter, with the digests of their files."""
+        digest = folder_digest(self.folder, self.digests)
+        model = Part(role="drafter", name=f"{NAME} {Path(self.model).name}", version=digest[:12], digest=digest)
+        if self.adapter is None:
+            return (model,)
+        digest = folder_digest(self.adapter, self.digests)
+        return model, Part(role="adapter", name=self.adapter.name, version=digest[:12], digest=digest)
 
     def check(self) -> None:
         """See ``medomni.pipeline.Checkable``; whether the files are on this machine, not whether they can be loaded."""
@@ -75,44 +71,32 @@ class QwenOmni:
         if language != "en":
             return []
         texts: list[str] = []
-        for part in groups(statements):
-            pictures = key_slices(shown.volume, shown.segmentation, part)
-            texts += answers(self.ask(question(part), pictures, shown.history, TOKENS_EACH * len(part)), len(part))
+        try:
+            for part in groups(statements):
+                pictures = key_slices(shown.volume, shown.segmentation, part)
+                inputs = self.inputs.of(instructions(), question(part), pictures, shown.told, shown.sound)
+                texts += answers(self.answer(inputs, TOKENS_EACH * len(part)), len(part))
+        except MissingPart:
+            raise
+        except Exception as error:  # what transformers and torch raise has no common class; want of memory is among it
+            raise MissingPart(
+                "the model fails at its work",
+                found=type(error).__name__,
+                remedy="give the folder as its makers saved it, a smaller model or a device with more memory",
+                where=NAME,
+            ) from error
         return texts
 
-    def ask(self, text: str, pictures: Sequence[UInt8[np.ndarray, "h w"]], history: str, longest: int) -> str:
-        """The model's answer to a question about pictures."""
+    def answer(self, inputs: "dict[str, torch.Tensor]", longest: int) -> str:
+        """The model's answer to what it is given, of at most so many tokens."""
         import torch
 
-        inputs = self.inputs(text, pictures, history)
+        given = {name: value.to(self.device) for name, value in inputs.items()}
         with torch.inference_mode():
-            out = self._loaded.generate(
-                **inputs, max_new_tokens=longest, do_sample=False, eos_token_id=self._id("<|im_end|>"), pad_token_id=0
+            out = self.loaded.generate(
+                **given, max_new_tokens=longest, do_sample=False, eos_token_id=self.inputs.id_of(END), pad_token_id=0
             )
-        return str(self._words.decode(out[0, inputs["input_ids"].shape[1] :].tolist()))
-
-    def inputs(self, text: str, pictures: Sequence[UInt8[np.ndarray, "h w"]], history: str) -> dict[str, "torch.Tensor"]:
-        """What the model takes: words, places of the pictures, and the pictures."""
-        import torch
-
-        found: dict[str, torch.Tensor] = {}
-        places = ""
-        if len(pictures):
-            from PIL import Image
-
-            grey = [Image.fromarray(picture).convert("RGB") for picture in pictures]
-            found = dict(self._pictures(images=grey, return_tensors="pt"))
-            merge = self._pictures.merge_size**2
-            counts = [int(grid.prod()) // merge for grid in found["image_grid_thw"]]
-            places = "".join(f"<|vision_start|>{'<|image_pad|>' * count}<|vision_end|>" for count in counts)
-        told = f"Clinical history, for context only: {history[:LONGEST_HISTORY]}\n" if history else ""
-        prompt = (
-            f"<|im_start|>system\n{instructions()}<|im_end|>\n<|im_start|>user\n{places}{told}{text}<|im_end|>\n"
-            "<|im_start|>assistant\n"
-        )
-        ids = torch.tensor([self._words.encode(prompt).ids])
-        found |= {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
-        return {name: value.to(self.device) for name, value in found.items()}
+        return str(self.inputs.words.decode(out[0, given["input_ids"].shape[1] :].tolist()))
 
     @cached_property
     def folder(self) -> Path:
@@ -136,42 +120,49 @@ class QwenOmni:
             ) from error
 
     @cached_property
-    def _loaded(self) -> Any:  # noqa: ANN401  (a class of transformers)
+    def inputs(self) -> QwenInputs:
+        """What turns words, pictures and sound into what the model takes.
+
+        Raises:
+            MissingPart: the folder holds another kind of model.
+        """
+        try:
+            return QwenInputs(self.folder, KINDS[json.loads((self.folder / "config.json").read_text("utf-8"))["model_type"]])
+        except (OSError, ValueError, LookupError, TypeError) as error:
+            raise _unloaded(error) from error
+
+    @cached_property
+    def loaded(self) -> Any:  # noqa: ANN401  (a class of transformers)
+        """The model with its adapter.
+
+        Raises:
+            MissingPart: it cannot be loaded.
+        """
         try:
             import transformers
 
-            kind = json.loads((self.folder / "config.json").read_text("utf-8")).get("model_type")
-            model = getattr(transformers, CLASSES[kind]).from_pretrained(self.folder, use_safetensors=True, dtype="auto")
+            kind = getattr(transformers, self.inputs.kind.model)
+            model, report = kind.from_pretrained(self.folder, use_safetensors=True, dtype="auto", output_loading_info=True)
+            if report["missing_keys"]:  # transformers would put noise in their place
+                raise ValueError(f"{len(report['missing_keys'])} weights are missing")
             if self.adapter is not None:
                 from peft import PeftModel
 
                 model = PeftModel.from_pretrained(model, str(self.adapter))
-        except (ImportError, OSError, KeyError, ValueError) as error:
-            raise MissingPart(
-                "the model cannot be loaded",
-                found=f"{type(error).__name__}",
-                remedy="install medomni[adapt], and give a folder of Qwen2.5-Omni or Qwen3-Omni with safetensors",
-                where=NAME,
-            ) from error
-        return model.to(self.device).eval()
+            return model.to(self.device).eval()
+        except MissingPart:
+            raise
+        except Exception as error:  # what transformers, safetensors, peft and torch raise has no common class
+            raise _unloaded(error) from error
 
-    @cached_property
-    def _words(self) -> Any:  # noqa: ANN401  (a Tokenizer)
-        from tokenizers import Tokenizer
 
-        return Tokenizer.from_file(str(self.folder / "tokenizer.json"))
-
-    @cached_property
-    def _pictures(self) -> Any:  # noqa: ANN401  (an image processor)
-        from transformers import Qwen2VLImageProcessorPil
-
-        return Qwen2VLImageProcessorPil.from_pretrained(self.folder)
-
-    def _id(self, word: str) -> int:
-        found = self._words.token_to_id(word)
-        if found is None:
-            raise MissingPart("the tokenizer lacks a word", found=word, remedy="give a folder of Qwen-Omni", where=NAME)
-        return int(found)
+def _unloaded(error: Exception) -> MissingPart:
+    return MissingPart(
+        "the model cannot be loaded",
+        found=type(error).__name__,
+        remedy="install medomni[adapt], and give a folder of Qwen2.5-Omni or Qwen3-Omni with safetensors",
+        where=NAME,
+    )
 
 
 def drafter(settings: Settings, adapter: Path | None) -> QwenOmni:
@@ -182,4 +173,4 @@ def drafter(settings: Settings, adapter: Path | None) -> QwenOmni:
     """
     if not settings.drafter_model:
         raise BadSettings("this drafter needs a model", remedy="set MEDOMNI_DRAFTER_MODEL to a folder or hub name", where=NAME)
-    return QwenOmni(settings.drafter_model, adapter, settings.device)
+    return QwenOmni(settings.drafter_model, adapter, settings.device, digests_in(settings.home))
