@@ -2,7 +2,8 @@
 
     samples, rate -> 16 kHz mono -> log-mel (10 ms) -> convolutions (80 ms) -> Transformer -> tokens, mask
 
-What is said too softly is heard as well as what is said loudly: the sound is scaled by its own level. Silence has no tokens.
+What is said too softly is heard as well as what is said loudly: the sound is scaled by its own level, once the constant part that
+some microphones add is gone. Silence has no tokens.
 """
 
 import math
@@ -26,14 +27,21 @@ SILENT = 1e-4
 
 
 def heard(samples: Float32[np.ndarray, "channel time"], rate_hz: int, longest_s: int) -> torch.Tensor:
-    """Mono sound at ``RATE_HZ`` with the level of a usual voice, at most ``longest_s`` seconds; empty when it is silent."""
+    """Mono sound at ``RATE_HZ`` with the level of a usual voice, at most ``longest_s`` seconds; empty when it is silent.
+
+    Raises:
+        ValueError: a sample is no finite number.
+    """
     from scipy.signal import resample_poly
 
     mono = samples.mean(axis=0)[: longest_s * rate_hz]
+    if not np.isfinite(mono).all():
+        raise ValueError("sound must be finite numbers")
+    mono = mono - (mono.mean(dtype=np.float64).astype(np.float32) if mono.size else 0.0)
     if rate_hz != RATE_HZ:
         common = math.gcd(rate_hz, RATE_HZ)
         mono = resample_poly(mono, RATE_HZ // common, rate_hz // common).astype(np.float32)
-    level = float(np.sqrt(np.mean(np.square(mono)))) if mono.size else 0.0
+    level = float(np.sqrt(np.mean(np.square(mono, dtype=np.float64)))) if mono.size else 0.0
     if level < SILENT:
         return torch.zeros(0)
     return torch.from_numpy(np.clip(mono * (0.05 / level), -1.0, 1.0).astype(np.float32))

@@ -191,3 +191,51 @@ def test_same_seed_gives_the_same_model():
     torch.manual_seed(3)
     other = Omni(tiny())
     assert all(torch.equal(a, b) for a, b in zip(one.parameters(), other.parameters(), strict=True))
+
+
+def hum(seconds=1.0, rate_hz=16_000):
+    """A voice of a few tones, (channel, time), about 0."""
+    time = np.arange(int(seconds * rate_hz)) / rate_hz
+    return sum(np.sin(2 * np.pi * tone * time + tone) for tone in (180, 360, 720, 1440))[None].astype(np.float32) * 0.02
+
+
+@pytest.mark.parametrize("offset", [0.5, -0.9])
+def test_constant_part_of_a_sound_is_not_heard(offset):
+    voice = hum()
+    shifted = audio.heard(voice + np.float32(offset), 16_000, 5)
+    assert torch.allclose(shifted, audio.heard(voice, 16_000, 5), atol=1e-4)
+    assert len(audio.heard(np.full((1, 16_000), offset, np.float32), 16_000, 5)) == 0
+
+
+def test_clipped_sound_has_the_level_and_the_spectrum_of_a_voice():
+    voice = hum() * 10
+    whole, clipped = (audio.heard(sound, 16_000, 5) for sound in (voice, np.clip(voice * 4, -1.0, 1.0)))
+    assert float(clipped.square().mean().sqrt()) == pytest.approx(0.05, rel=0.05)
+    assert float(clipped.abs().max()) <= 1.0
+    spectra = [audio.log_mel(sound, 80).mean(dim=1) for sound in (whole, clipped)]
+    assert float(torch.corrcoef(torch.stack(spectra))[0, 1]) > 0.6
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_sound_that_is_no_number_is_refused(value):
+    voice = hum()
+    voice[0, 100] = value
+    with pytest.raises(ValueError, match="finite"):
+        audio.heard(voice, 16_000, 5)
+
+
+def test_loudest_numbers_and_no_samples_at_all_are_no_error():
+    assert torch.isfinite(audio.heard(hum() * np.float32(1e30), 16_000, 5)).all()
+    assert len(audio.heard(np.zeros((2, 0), np.float32), 16_000, 5)) == 0
+
+
+def test_silence_has_no_tokens_and_no_claims_beside_a_voice():
+    model = Omni(tiny()).eval()
+    spectra = torch.stack([audio.log_mel(audio.heard(hum(), 16_000, 5), tiny().mels)] * 2)
+    frames = torch.tensor([spectra.shape[-1], 0])
+    with torch.inference_mode():
+        tokens, mask = model.audio(spectra, frames)
+    assert mask[0].any()
+    assert not mask[1].any()
+    assert torch.isfinite(tokens).all()
+    assert not tokens[1].any()
