@@ -1,4 +1,4 @@
-"""The text encoder: history, dictation or a query, in English, Chinese or codes, as tokens of the shared space.
+"""The text encoder: history, dictation or a query, in English or Chinese, as tokens of the shared space.
 
 ids of words (``words.py``) -> Transformer, both ways -> tokens, mask
 """

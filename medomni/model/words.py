@@ -1,6 +1,6 @@
 """Texts of a patient as the words of a vocabulary: byte-level, so that any text in any language can be read.
 
-text -> ids. Codes (ICD-10, LOINC, RadLex, SNOMED CT) are text like any other. Knows nothing about networks.
+text -> ids. Clinical codes are read as the terms they stand for. Knows nothing about networks.
 """
 
 from collections.abc import Sequence
@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from medomni.reporting.coded import spelled_out
 
 if TYPE_CHECKING:
     import torch
@@ -33,14 +35,30 @@ class TextWords:
         return Tokenizer.from_str(self.vocabulary)
 
     def ids(self, texts: Sequence[tuple[str, str]]) -> list[int]:
-        """Ids of the texts of a patient, one after the other, cut to ``longest``.
+        """Ids of the texts of a patient, one after the other, at most ``longest``.
 
-        A text is (kind, words), the kind history, dictation or query.
+        A text is (kind, words), the kind history, dictation or query. What is said of the images has room first: a long history
+        is cut before a dictation is.
         """
-        row: list[int] = []
-        for kind, text in texts:
-            row += [SPECIAL.index(f"<{kind}>"), *self._tokenizer.encode(text).ids]
-        return row[: self.longest]
+        rows = self._rows(texts)
+        return [word for row, room in zip(rows, self._rooms(texts, rows), strict=True) for word in row[:room]]
+
+    def cut(self, texts: Sequence[tuple[str, str]]) -> tuple[str, ...]:
+        """The kinds of text whose end is not read."""
+        rows = self._rows(texts)
+        return tuple(kind for (kind, _), row, room in zip(texts, rows, self._rooms(texts, rows), strict=True) if room < len(row))
+
+    def _rows(self, texts: Sequence[tuple[str, str]]) -> list[list[int]]:
+        """Ids of each text as a whole."""
+        return [[SPECIAL.index(f"<{kind}>"), *self._tokenizer.encode(spelled_out(text)).ids] for kind, text in texts]
+
+    def _rooms(self, texts: Sequence[tuple[str, str]], rows: Sequence[list[int]]) -> list[int]:
+        """How many ids of each text there is room for."""
+        left, rooms = self.longest, [0] * len(rows)
+        for number in sorted(range(len(rows)), key=lambda number: texts[number][0] == "history"):
+            rooms[number] = min(left, len(rows[number]))
+            left -= rooms[number]
+        return rooms
 
     def joined(self, patients: Sequence[Sequence[tuple[str, str]]]) -> "torch.Tensor":
         """Ids (batch, word) of several patients, ``PAD`` at the end of shorter rows; a row of it where there is no text."""
