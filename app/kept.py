@@ -1,9 +1,10 @@
-"""The costly stages of a draft through a cache: segmentation, measurements and findings of a study that was drafted before.
+"""The costly stages of a draft through a cache: segmentation, measurements, findings and looks at a study drafted before.
 
     stage, Cache -> the same stage; a hit gives the same values, bit for bit
 
 A result is kept under the voxels, the segmenter, the libraries that compute and every file of our code, tables and weights:
-after any change it is made anew. Only our own segmenters are kept: what a plug-in or a bundle does may depend on more.
+after any change it is made anew. What the model sees of a scan is kept apart from what it thinks of it: another history or
+dictation runs the small networks alone. Only our own segmenters are kept: what a plug-in or a bundle does may depend on more.
 """
 
 import hashlib
@@ -16,12 +17,13 @@ from dataclasses import dataclass, replace
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 import numpy as np
 from pydantic import TypeAdapter
 
 from medomni.cache import Cache, key_of
+from medomni.model.omni_runtime import Viewed
 from medomni.pipeline import Detection, Progress, Segmenter, Stages, volume_digest
 from medomni.types.dictation import Told
 from medomni.types.finding import Finding
@@ -29,10 +31,8 @@ from medomni.types.notice import Notice
 from medomni.types.opinion import Opinion
 from medomni.types.region import Coverage, Region
 from medomni.types.segmentation import Segmentation
-from medomni.types.volume import Volume
-
-if TYPE_CHECKING:
-    from medomni.types.volume import Grid
+from medomni.types.volume import Grid, Volume
+from preprocessing.look import OmniLook, Sighted
 
 MADE_OF = ("*.py", "*.toml", "*.json", "*.safetensors")
 """Files of our packages that have a say in a result."""
@@ -40,6 +40,8 @@ LIBRARIES = ("numpy", "scipy", "torch", "monai", "openvino")
 OWN = ("medomni-ct", "hu-rules")
 """Segmenters whose results follow from the voxels, our code and our weights alone."""
 Result = TypeVar("Result")
+_OTHER_ARRAYS = 7
+"""Kept of a sight besides what the far network reads."""
 _LESIONS, _FACTS, _LABELS = "lesions", "facts.json", "labels.npy"
 _NAMES = TypeAdapter(dict[int, str])
 _NOTICES = TypeAdapter(tuple[Notice, ...])
@@ -145,9 +147,23 @@ class KeptStages:
             self.cache,
             key_of(self._key("look", volume, segmentation), str(getattr(self.stages.look, "digest", "")), words),
             Opinion.model_validate_json,
-            lambda: self.stages.look(volume, segmentation, told),
+            lambda: self._thought(volume, segmentation, told),
             lambda opinion: opinion.model_dump_json().encode(),
         )
+
+    def _thought(self, volume: Volume, segmentation: Segmentation, told: Told) -> Opinion:
+        """What the model thinks, of what it saw before where that is kept; the texts have no say in it."""
+        look = self.stages.look
+        if not isinstance(look, OmniLook):
+            return look(volume, segmentation, told)
+        sighted = kept_or_made(
+            self.cache,
+            key_of(self._key("see", volume, segmentation), look.digest),
+            sighted_of,
+            lambda: look.see(volume, segmentation),
+            sighted_bytes,
+        )
+        return look.think(sighted, volume.grid, segmentation, told)
 
     @staticmethod
     def _key(stage: str, volume: Volume, segmentation: Segmentation) -> str:
@@ -162,7 +178,7 @@ def segmentation_bytes(of: Segmentation) -> bytes:
     return stream.getvalue()
 
 
-def segmentation_of(content: bytes, grid: "Grid") -> Segmentation:
+def segmentation_of(content: bytes, grid: Grid) -> Segmentation:
     """The segmentation that was kept, on its grid."""
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         return _read(archive, "", grid)
@@ -178,12 +194,33 @@ def detection_bytes(of: Detection) -> bytes:
     return stream.getvalue()
 
 
-def detection_of(content: bytes, grid: "Grid") -> Detection:
+def detection_of(content: bytes, grid: Grid) -> Detection:
     """The findings and masks that were kept, on their grid."""
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         findings = _FINDINGS.validate_json(archive.read("findings.json"))
         notices = _NOTICES.validate_json(archive.read("notices.json"))
         return Detection(findings, _read(archive, "", grid), notices)
+
+
+def sighted_bytes(of: Sighted) -> bytes:
+    """What the model sees of a scan as bytes."""
+    grid, stream = of.grid, io.BytesIO()
+    spacing, is_side_known = np.array(grid.pixel_spacing_mm), np.array(grid.is_side_known)
+    directions = np.stack([grid.row_direction, grid.column_direction])
+    where = {"spacing": spacing, "is_side_known": is_side_known, "directions": directions, "origins": grid.slice_origins_mm}
+    arrays = where | {"shape": np.array(grid.shape), "cells": of.viewed.cells, "structures": of.structures}
+    np.savez(stream, *of.viewed.sight, **arrays)  # type: ignore[arg-type]
+    return zlib.compress(stream.getvalue(), 1)
+
+
+def sighted_of(content: bytes) -> Sighted:
+    """What the model saw of a scan, as it was kept."""
+    with np.load(io.BytesIO(zlib.decompress(content)), allow_pickle=False) as stored:
+        sight = tuple(stored[f"arr_{number}"] for number in range(len(stored.files) - _OTHER_ARRAYS))
+        (depth, height, width), (row_mm, column_mm) = stored["shape"].tolist(), stored["spacing"].tolist()
+        directions, is_side_known = stored["directions"], bool(stored["is_side_known"])
+        grid = Grid((depth, height, width), (row_mm, column_mm), directions[0], directions[1], stored["origins"], is_side_known)
+        return Sighted(Viewed(stored["cells"], sight), stored["structures"], grid)
 
 
 def _write(archive: zipfile.ZipFile, stem: str, of: Segmentation) -> None:
@@ -197,7 +234,7 @@ def _write(archive: zipfile.ZipFile, stem: str, of: Segmentation) -> None:
         _write(archive, f"{_LESIONS}/", of.lesions)
 
 
-def _read(archive: zipfile.ZipFile, stem: str, grid: "Grid") -> Segmentation:
+def _read(archive: zipfile.ZipFile, stem: str, grid: Grid) -> Segmentation:
     labels = np.load(io.BytesIO(archive.read(stem + _LABELS)), allow_pickle=False)
     facts = _FACTS_OF.validate_json(archive.read(stem + _FACTS))
     inner = f"{_LESIONS}/"

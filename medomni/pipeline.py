@@ -43,6 +43,8 @@ from medomni.types.volume import Volume
 
 Progress = Callable[[float], None]
 """Told the share of the running stage that is done, 0 to 1."""
+BEYOND_MODEL = {"history": Notice(code="history_beyond_model"), "dictation": Notice(code="dictation_beyond_model")}
+"""What is said of a text whose end the omni model did not read."""
 
 
 class Segmenter(Protocol):
@@ -232,11 +234,12 @@ def draft_report(request: Request, stages: Stages, watch: Watch) -> Drafted:
 
 
 def _opinion(stages: Stages, volume: Volume, segmentation: Segmentation, told: Told) -> tuple[Opinion | None, tuple[Notice, ...]]:
-    """What the omni model thinks; nothing, with a warning, where its weights are not to be had."""
+    """What the omni model thinks; nothing, with a warning, where its weights are not to be had. What it did not read is said."""
     try:
-        return stages.look(volume, segmentation, told), ()
+        opinion = stages.look(volume, segmentation, told)
     except MissingPart:
         return None, (Notice(code="model_not_available"),)
+    return opinion, tuple(BEYOND_MODEL[kind] for kind in opinion.cut)
 
 
 def worded(draft: Draft, shown: Shown, drafter: Drafter | None) -> tuple[Draft, Rewording, tuple[Part, ...]]:

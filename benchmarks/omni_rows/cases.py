@@ -188,11 +188,13 @@ def opinion(bench: Bench, case: Case, grid, told: "Told"):  # noqa: ANN001, ANN2
     import torch
 
     from adapters.samples import load_scan
-    from medomni.model.omni_runtime import raw_of
-    from preprocessing.look import opinion_of
+    from medomni.model.omni_runtime import Viewed, raw_of
+    from preprocessing.look import Sighted, opinion_of
 
     model = bench.model
     text = model.words.joined([told.texts]) if told.texts else None
     with torch.inference_mode():
-        raw = raw_of(model.omni, case.near, case.seen, text)
-    return opinion_of(raw, model.answers, load_scan(case.file).focused(), grid, model.digest)
+        raw = raw_of(model.omni, case.seen, text)
+    scan = load_scan(case.file).focused()
+    sighted = Sighted(Viewed(case.near.cells[0].numpy(), ()), scan.structures, scan.grid)
+    return opinion_of(raw, sighted, model.answers, grid, model.digest)

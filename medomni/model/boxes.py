@@ -95,6 +95,17 @@ def found(logits: Float32[np.ndarray, "z y x"], extent: Extent) -> tuple[Found, 
     return tuple(sorted(boxes, key=lambda box: -box.score)[:MOST_BOXES])
 
 
+def needed(logits: Float32[np.ndarray, "z y x"], extent: Extent) -> Float32[np.ndarray, "z y x"]:
+    """The logits of one label, -infinity at cells that have no say in a box: ``found`` gives the same."""
+    if extent.join is Join.PARTS:
+        inside = logits >= _faintest(extent)
+    else:
+        inside = np.zeros(logits.shape, np.bool_)
+        for cells in _groups(logits, extent):
+            inside[tuple(cells.T)] = True
+    return np.where(inside, logits, np.float32(-np.inf))
+
+
 def _groups(logits: Float32[np.ndarray, "z y x"], extent: Extent) -> Iterator[Int64[np.ndarray, "n 3"]]:
     """The cells of each box."""
     if extent.join is not Join.PARTS:
@@ -106,11 +117,16 @@ def _groups(logits: Float32[np.ndarray, "z y x"], extent: Extent) -> Iterator[In
             if len(cells):
                 yield cells
         return
-    for place, inside in _parts(logits >= extent.at_least - (extent.drop or 0.0)):
+    for place, inside in _parts(logits >= _faintest(extent)):
         part = np.where(inside, logits[place], -np.inf)
         corner = [side.start for side in place]
         for nearer, cells in _parts(part >= _level(part, extent)):
             yield np.argwhere(cells) + corner + [side.start for side in nearer]
+
+
+def _faintest(extent: Extent) -> float:
+    """The logit from which connected parts are sought."""
+    return extent.at_least - (extent.drop or 0.0)
 
 
 def _parts(likely: Bool[np.ndarray, "z y x"]) -> Iterator[tuple[tuple[slice, ...], Bool[np.ndarray, "d h w"]]]:

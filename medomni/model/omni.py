@@ -18,7 +18,7 @@ from medomni.model.audio import AudioHybrid
 from medomni.model.config import LABELS, MODALITIES, OmniConfig
 from medomni.model.fusion import Fused, Fusion, Tokens, mean_of
 from medomni.model.text import Heard, TextEncoder
-from medomni.model.vision import Near, Seen, VisionHybrid
+from medomni.model.vision import Near, Seen, Sight, VisionHybrid
 
 SHARED = 64
 """Channels of the space in which matching pairs are found."""
@@ -80,11 +80,23 @@ class Omni(nn.Module):
         self.share = nn.ModuleDict({name: nn.Linear(config.width, SHARED) for name in MODALITIES})
         self.warmth = nn.Parameter(torch.tensor(2.3))
 
-    def see(self, codes: torch.Tensor, structures: torch.Tensor, near: Near | None = None) -> tuple[Seen, Near]:
-        """Run the vision encoder on scans, or what follows the near network where that has run."""
-        self.calls["vision"] += 1
-        seen, near = self.vision(codes, structures, near)
+    def see(self, codes: torch.Tensor, structures: torch.Tensor) -> tuple[Seen, Near]:
+        """Run the vision encoder on scans."""
+        self.calls.update(("near", "far"))
+        seen, near = self.vision(codes, structures)
         return seen, near
+
+    def near(self, codes: torch.Tensor, structures: torch.Tensor) -> Near:
+        """The half of the vision encoder that costs: what is seen place by place."""
+        self.calls["near"] += 1
+        found: Near = self.vision.near(codes, structures)
+        return found
+
+    def far(self, sight: Sight) -> Seen:
+        """The half of the vision encoder that follows."""
+        self.calls["far"] += 1
+        seen: Seen = self.vision.far(sight)
+        return seen
 
     def forward(self, given: Given, task: str = "label", kept: float | None = None) -> Answer:
         """Answer from what is given.

@@ -1,23 +1,25 @@
 """Runs the trained omni model on one study: in torch, or from a packed file as OpenVINO graphs without torch.
 
-    codes, structures, texts -> Raw: cells, logits of all, of the CT alone and without it, gates, importance
+    codes, structures -> Viewed: what was seen before any text is read, which may be kept
+    Viewed, texts -> Raw: logits of all, of the CT alone and without it, gates, importance
 
 On a CPU both need the same time for a scan; compiling graphs costs a second more than building the model in torch, which a
-draft imports anyway. The first layers run slab by slab, so that memory does not grow with the scan.
+draft imports anyway: its detectors run there. The first layers run slab by slab, so that of the memory only what lies on cells of
+5 x 6 x 6 mm, and the scan itself, grow with the scan.
 """
 
 import hashlib
 import json
 import tempfile
 import zipfile
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
-from jaxtyping import Float32, Int64, UInt8
+from jaxtyping import Float32, UInt8
 
 from medomni.errors import BadInput
 from medomni.model.config import MODALITIES
@@ -31,17 +33,30 @@ if TYPE_CHECKING:
 
     from medomni.model.checkpoint import Loaded
     from medomni.model.omni import Omni
-    from medomni.model.vision import Near, Seen
+    from medomni.model.vision import Near, Seen, Sight
 
-GRAPHS = ("first", "rest")
+FIRST, NEAR = "first", "near"
+"""Graphs of the first layers over a slab and of what follows over the whole scan; those after them depend on what is given."""
 EXACT = {"INFERENCE_PRECISION_HINT": "f32"}
 PACKED = ".medomni"
 """Ending of a packed model."""
 Codes = UInt8[np.ndarray, "z y x"]
 Structures = UInt8[np.ndarray, "z h w"]
-Ids = Int64[np.ndarray, "word"]
 Texts = Sequence[tuple[str, str]]
 """Kind (history, dictation) and words of each text."""
+
+
+@dataclass(frozen=True, eq=False)
+class Viewed:
+    """What was seen of a scan; no text has a say in it.
+
+    Attributes:
+        cells: logit of each label at each cell.
+        sight: what the far network reads, the arrays of ``vision.Sight`` in its order.
+    """
+
+    cells: Float32[np.ndarray, "label z y x"]
+    sight: tuple[np.ndarray, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,18 +64,18 @@ class Raw:
     """What comes out of the model for one study.
 
     Attributes:
-        cells: logit of each label at each cell.
         whole, image, blind: logits (label,) given all, the CT alone, and nothing.
         gates: mean over layers, by "stream<-modality".
         importance: of each modality.
+        cut: kinds of text whose end was not read.
     """
 
-    cells: Float32[np.ndarray, "label z y x"]
     whole: Float32[np.ndarray, "label"]
     image: Float32[np.ndarray, "label"]
     blind: Float32[np.ndarray, "label"]
     gates: Mapping[str, float]
     importance: Mapping[str, float]
+    cut: tuple[str, ...] = ()
 
 
 class Runtime(Protocol):
@@ -76,8 +91,12 @@ class Runtime(Protocol):
         """Of everything that an answer follows from."""
         ...
 
-    def run(self, codes: Codes, structures: Structures, texts: Texts) -> Raw:
-        """Run the model; without a text no text encoder is loaded."""
+    def see(self, codes: Codes, structures: Structures) -> Viewed:
+        """Look at a scan."""
+        ...
+
+    def answer(self, viewed: Viewed, texts: Texts) -> Raw:
+        """Answer from what was seen and what is told; without a text no text encoder is loaded."""
         ...
 
 
@@ -112,7 +131,7 @@ def _near(folder: Path, omni: "Omni", codes: Codes, structures: Structures) -> "
     key = (folder, digest.digest())
     near = _last.get(key)
     if near is None:
-        near = omni.vision.near(*_tensors(codes, structures))
+        near = omni.near(*_tensors(codes, structures))
         _last.clear()
         _last[key] = near
     return near
@@ -142,18 +161,36 @@ class InTorch:
         """See ``Runtime``."""
         return answers_of((require(self.folder) / ANSWERS).read_bytes())
 
-    def run(self, codes: Codes, structures: Structures, texts: Texts) -> Raw:
+    def see(self, codes: Codes, structures: Structures) -> Viewed:
         """See ``Runtime``."""
         import torch
+
+        from medomni.model.vision import sight_of
+
+        torch.set_num_threads(self.threads)
+        with torch.inference_mode():
+            near = _near(self.folder, _loaded(self.folder, ("vision",)).omni, codes, structures)
+            _last.clear()  # nothing of a patient stays
+            return viewed_of(near, sight_of(near, *_tensors(codes, structures)))
+
+    def answer(self, viewed: Viewed, texts: Texts) -> Raw:
+        """See ``Runtime``."""
+        import torch
+
+        from medomni.model.vision import Sight
 
         torch.set_num_threads(self.threads)
         loaded = _loaded(self.folder, IN_DRAFTS if texts else ("vision",))
         ids = loaded.words.joined([texts]) if texts else None
         with torch.inference_mode():
-            near = _near(self.folder, loaded.omni, codes, structures)
-            _last.clear()  # nothing of a patient stays
-            seen, near = loaded.omni.see(*_tensors(codes, structures), near)
-            return raw_of(loaded.omni, near, seen, ids)
+            seen = loaded.omni.far(Sight(*(torch.from_numpy(part) for part in viewed.sight)))
+            return replace(raw_of(loaded.omni, seen, ids), cut=loaded.words.cut(texts))
+
+
+def viewed_of(near: "Near", sight: "Sight") -> Viewed:
+    """What was seen as arrays of one layout, so that kept ones give the same bits as fresh ones."""
+    parts_of = (getattr(sight, field.name) for field in fields(sight))
+    return Viewed(near.cells[0].numpy(), tuple(np.ascontiguousarray(part.numpy()) for part in parts_of))
 
 
 @cache
@@ -175,7 +212,8 @@ class Packed:
     def _archive(self) -> zipfile.ZipFile:
         try:
             archive = zipfile.ZipFile(self.file)
-            archive.getinfo("digest")
+            for name in ("digest", f"{NEAR}.xml"):
+                archive.getinfo(name)
         except (OSError, zipfile.BadZipFile, KeyError) as error:
             raise BadInput(
                 "this is no packed omni model",
@@ -195,13 +233,30 @@ class Packed:
         """See ``Runtime``."""
         return answers_of(self._archive.read(ANSWERS))
 
-    def run(self, codes: Codes, structures: Structures, texts: Texts) -> Raw:
+    def see(self, codes: Codes, structures: Structures) -> Viewed:
         """See ``Runtime``."""
-        ids = _ids(self._archive.read(WORDS), self._archive.read(CONFIG), texts)
-        given = "ct" if ids is None else "text"
+        first, near = (self._compiled(name) for name in (FIRST, NEAR))
+        batch = [np.ascontiguousarray(array)[None] for array in (codes, structures)]
+        found = [first([array[:, slab.seen] for array in batch])[0][:, :, slab.kept] for slab in slabs(len(codes))]
+        cells, *sight = near([np.concatenate(found, axis=2), *batch]).values()
+        return Viewed(cells[0], tuple(sight))
+
+    def answer(self, viewed: Viewed, texts: Texts) -> Raw:
+        """See ``Runtime``."""
+        has_text = bool(texts)
+        words = TextWords(self._archive.read(WORDS).decode(), int(json.loads(self._archive.read(CONFIG))["longest_text"]))
+        given = [np.array(words.ids(texts))[None]] if has_text else []
+        out = self._compiled(_last_graph(has_text=has_text))([*viewed.sight, *given])
+        return replace(_raw(list(out.values()), has_text=has_text), cut=words.cut(texts))
+
+    def _compiled(self, name: str) -> Any:  # noqa: ANN401  (OpenVINO's model)
         settings = EXACT | {"INFERENCE_NUM_THREADS": self.threads}
-        first, rest = (core().compile_model(_read_graph(self._archive, f"{given}-{name}"), "CPU", settings) for name in GRAPHS)
-        return _run(first, rest, codes, structures, ids)
+        return core().compile_model(_read_graph(self._archive, name), "CPU", settings)
+
+
+def _last_graph(*, has_text: bool) -> str:
+    """Name of the graph that answers from a sight, or from a sight and a text."""
+    return "text" if has_text else "ct"
 
 
 def pack(folder: Path, file: Path) -> None:
@@ -217,16 +272,15 @@ def pack(folder: Path, file: Path) -> None:
         archive.writestr("digest", loaded.digest)
         for name in (WORDS, CONFIG, ANSWERS):
             archive.writestr(name, (folder / name).read_bytes())
-        for given, has_text in (("ct", False), ("text", True)):
-            for name, graph in zip(GRAPHS, converted(loaded.omni, has_text=has_text), strict=True):
-                _write_graph(archive, f"{given}-{name}", graph)
+        for name, graph in converted(loaded.omni):
+            _write_graph(archive, name, graph)
 
 
-def parts(omni: "Omni") -> "tuple[torch.nn.Module, torch.nn.Module]":
-    """The model as two modules: the first layers over a slab, and the rest over the whole scan."""
+def parts(omni: "Omni") -> "tuple[torch.nn.Module, torch.nn.Module, torch.nn.Module]":
+    """The model as three modules: the first layers over a slab, what else is seen of the whole scan, and the answer."""
     import torch
 
-    from medomni.model.vision import sight_of
+    from medomni.model.vision import Sight, sight_of
 
     class First(torch.nn.Module):
         def __init__(self) -> None:
@@ -240,22 +294,32 @@ def parts(omni: "Omni") -> "tuple[torch.nn.Module, torch.nn.Module]":
     class Rest(torch.nn.Module):
         def __init__(self) -> None:
             super().__init__()
+            self.near = omni.vision.near
+
+        def forward(self, cells: torch.Tensor, codes: torch.Tensor, structures: torch.Tensor) -> "tuple[torch.Tensor, ...]":
+            near = self.near.rest(cells)
+            sight = sight_of(near, codes, structures)
+            return near.cells, *(getattr(sight, field.name) for field in fields(sight))
+
+    class Last(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
             self.omni = omni
 
-        def forward(self, cells: torch.Tensor, codes: torch.Tensor, structures: torch.Tensor, *ids: torch.Tensor) -> Any:  # noqa: ANN401
-            near = self.omni.vision.near.rest(cells)
-            seen = self.omni.vision.far(sight_of(near, codes, structures))
-            return _outputs(self.omni, near, seen, ids[0] if ids else None)
+        def forward(self, *given: torch.Tensor) -> "tuple[torch.Tensor, ...]":
+            count = len(fields(Sight))
+            seen = self.omni.vision.far(Sight(*given[:count]))
+            return _outputs(self.omni, seen, given[count] if len(given) > count else None)
 
-    return First().eval(), Rest().eval()
+    return First().eval(), Rest().eval(), Last().eval()
 
 
-def raw_of(omni: "Omni", near: "Near", seen: "Seen", ids: "torch.Tensor | None") -> Raw:
+def raw_of(omni: "Omni", seen: "Seen", ids: "torch.Tensor | None") -> Raw:
     """What comes out for a scan that was looked at already."""
-    return _raw([one.numpy() for one in _outputs(omni, near, seen, ids)], has_text=ids is not None)
+    return _raw([one.numpy() for one in _outputs(omni, seen, ids)], has_text=ids is not None)
 
 
-def _outputs(omni: "Omni", near: "Near", seen: "Seen", ids: "torch.Tensor | None") -> "tuple[torch.Tensor, ...]":
+def _outputs(omni: "Omni", seen: "Seen", ids: "torch.Tensor | None") -> "tuple[torch.Tensor, ...]":
     import torch
 
     from medomni.model.omni import Given
@@ -264,19 +328,24 @@ def _outputs(omni: "Omni", near: "Near", seen: "Seen", ids: "torch.Tensor | None
     whole = image if ids is None else omni(Given(seen, ids))
     blind = omni.prior + 0.0
     gates = torch.stack([whole.fused.gates[pair].mean() for pair in _pairs(has_text=ids is not None)])
-    return near.cells[0], whole.logits[0], image.logits[0], blind, gates, whole.fused.importance[0]
+    return whole.logits[0], image.logits[0], blind, gates, whole.fused.importance[0]
 
 
-def converted(omni: "Omni", *, has_text: bool) -> tuple[object, object]:
-    """The two modules as OpenVINO graphs for scans and texts of any size."""
+def converted(omni: "Omni") -> Iterator[tuple[str, object]]:
+    """The modules as OpenVINO graphs for scans and texts of any size, by name."""
     import torch
 
-    first, rest = parts(omni)
+    first, rest, last = parts(omni)
     codes, structures = (torch.zeros(1, 24, side, side + 8, dtype=torch.uint8) for side in (64, 32))
     structures = structures[..., :36]
+    ids = torch.ones(1, 24, dtype=torch.int64)
     with torch.no_grad():
-        ids = (torch.ones(1, 24, dtype=torch.int64),) if has_text else ()
-        return graph_of(first, (codes, structures)), graph_of(rest, (first(codes, structures), codes, structures, *ids))
+        cells = first(codes, structures)
+        _, *sight = rest(cells, codes, structures)
+        yield FIRST, graph_of(first, (codes, structures))
+        yield NEAR, graph_of(rest, (cells, codes, structures))
+        yield _last_graph(has_text=False), graph_of(last, tuple(sight))
+        yield _last_graph(has_text=True), graph_of(last, (*sight, ids))
 
 
 def _pairs(*, has_text: bool) -> list[tuple[str, str]]:
@@ -285,33 +354,16 @@ def _pairs(*, has_text: bool) -> list[tuple[str, str]]:
     return [(stream, other) for stream in (*given, "query") for other in given if other != stream]
 
 
-def _run(first: Any, rest: Any, codes: Codes, structures: Structures, ids: Ids | None) -> Raw:  # noqa: ANN401
-    batch = [np.ascontiguousarray(array)[None] for array in (codes, structures)]
-    found = [first([array[:, slab.seen] for array in batch])[0][:, :, slab.kept] for slab in slabs(len(codes))]
-    cells = np.concatenate(found, axis=2)
-    out = rest([cells, *batch, *([] if ids is None else [ids[None]])])
-    return _raw([np.asarray(out[number]) for number in range(6)], has_text=ids is not None)
-
-
 def _raw(found: "list[np.ndarray]", *, has_text: bool) -> Raw:
-    cells, whole, image, blind, gates, importance = found
+    whole, image, blind, gates, importance = found
     names = [f"{stream}<-{other}" for stream, other in _pairs(has_text=has_text)]
     return Raw(
-        cells,
         whole,
         image,
         blind,
         {name: round(float(gate), 3) for name, gate in zip(names, gates, strict=True)},
         {name: round(float(share), 3) for name, share in zip(MODALITIES, importance, strict=True)},
     )
-
-
-def _ids(words: bytes, config: bytes, texts: Texts) -> Ids | None:
-    """The ids of the texts; None without one."""
-    if not texts:
-        return None
-    longest = int(json.loads(config)["longest_text"])
-    return np.array(TextWords(words.decode(), longest).ids(texts))
 
 
 def _read_graph(archive: zipfile.ZipFile, name: str) -> object:

@@ -70,18 +70,19 @@ class Scan:
         z, y, x = (n // step for n, step in zip(self.codes.shape, CELL, strict=True))
         return z, y, x
 
-    def box_mm(self, low: Num[np.ndarray, "3"], high: Num[np.ndarray, "3"]) -> BoxMm:
-        """The LPS box round corners given in millimetres along (z, y, x) from the outer edge of the first voxel."""
-        ends = np.stack([low, high]).astype(np.float64)
-        corners = np.array([[ends[i, 0], ends[j, 1], ends[k, 2]] for i in (0, 1) for j in (0, 1) for k in (0, 1)])
-        world = self.grid.to_world_mm(corners / np.array(GRID_MM) - 0.5)
-        below, above = world.min(axis=0), world.max(axis=0)
-        return (float(below[0]), float(below[1]), float(below[2])), (float(above[0]), float(above[1]), float(above[2]))
-
     def place_mm(self, box_mm: BoxMm) -> Float64[np.ndarray, "2 3"]:
         """The inverse of ``box_mm`` for axes that run along the patient's: (low, high) in millimetres along (z, y, x)."""
         start = self.grid.slice_origins_mm[0][::-1] - np.array(GRID_MM) / 2
         return np.asarray(np.array(box_mm)[:, ::-1] - start)
+
+
+def box_mm(grid: Grid, low: Num[np.ndarray, "3"], high: Num[np.ndarray, "3"]) -> BoxMm:
+    """The LPS box round corners given in millimetres along (z, y, x) from the outer edge of the first voxel of a scan's grid."""
+    ends = np.stack([low, high]).astype(np.float64)
+    corners = np.array([[ends[i, 0], ends[j, 1], ends[k, 2]] for i in (0, 1) for j in (0, 1) for k in (0, 1)])
+    world = grid.to_world_mm(corners / np.array(GRID_MM) - 0.5)
+    below, above = world.min(axis=0), world.max(axis=0)
+    return (float(below[0]), float(below[1]), float(below[2])), (float(above[0]), float(above[1]), float(above[2]))
 
 
 def focus(structures: UInt8[np.ndarray, "z h w"]) -> tuple[slice, slice, slice]:

@@ -216,9 +216,9 @@ class VisionHybrid(nn.Module):
         self.near = NearNetwork(config)
         self.far = FarNetwork(config)
 
-    def forward(self, codes: torch.Tensor, structures: torch.Tensor, near: Near | None = None) -> tuple[Seen, Near]:
-        """See the class; what the near network saw of the scans may be given."""
-        near = self.near(codes, structures) if near is None else near
+    def forward(self, codes: torch.Tensor, structures: torch.Tensor) -> tuple[Seen, Near]:
+        """See the class."""
+        near = self.near(codes, structures)
         return self.far(sight_of(near, codes, structures)), near
 
 

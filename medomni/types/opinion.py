@@ -77,6 +77,7 @@ class Opinion(Value):
         gates: how far each stream lets each modality in, 0 to 1, by "stream<-modality", mean over layers.
         importance: how much each modality matters for the task, in all 1.
         model, digest: which model, and a digest of its weights.
+        cut: kinds of text, history or dictation, whose end the model did not read.
     """
 
     labels: tuple[LabelOpinion, ...]
@@ -85,6 +86,7 @@ class Opinion(Value):
     importance: dict[str, float]
     model: str
     digest: str
+    cut: tuple[str, ...] = ()
 
 
 def logistic(x: float) -> float:

@@ -1,16 +1,22 @@
+import zlib
 from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
 
 from app import kept
+from medomni.anatomy import LOBES
 from medomni.cache import Cache
+from medomni.model import omni_runtime
+from medomni.model.omni_folder import IN_DRAFTS, SHIPPED
 from medomni.pipeline import Detection, Stages, volume_digest
+from medomni.types.dictation import Told
 from medomni.types.finding import Evidence, Finding, Laterality, Measurement, Presence
 from medomni.types.notice import Notice
 from medomni.types.region import Coverage, Region
 from medomni.types.segmentation import Segmentation
 from medomni.types.volume import Volume
+from preprocessing.look import OmniLook
 from tests import factories
 
 GRID = factories.grid((4, 6, 8), (2.0, 1.0, 1.0))
@@ -151,3 +157,63 @@ def test_scope_is_worked_out_once(cache):
     first, second = (stages.scope(VOLUME, segmentation(), ()) for _ in range(2))
     assert first == second == (COVERAGE, (Notice(code="seen"),))
     assert len(calls) == 1
+
+
+def chest():
+    """A small chest with two lungs, one half dense, and its segmentation."""
+    on = factories.grid(shape=(8, 40, 60), spacing_mm=(5.0, 3.0, 3.0), origin_mm=(-90.0, -60.0, 0.0))
+    place = factories.world_mm(on)
+    sides = {"left": place[..., 0], "right": -place[..., 0]}
+    lungs = {side: (x > 10) & (x < 50) & (np.abs(place[..., 1]) < 35) for side, x in sides.items()}
+    noise = np.random.default_rng(0).normal(0.0, 60.0, on.shape).astype(np.int16)
+    dense = lungs["left"] & (place[..., 1] > 0)
+    volume = factories.volume(on=on, fill=40, parts=((lungs["left"] | lungs["right"], -850), (dense, 40)))
+    masks = {LOBES[side][0]: mask for side, mask in lungs.items()}
+    return Volume(volume.hu + noise, on), factories.segmentation(masks, on)
+
+
+def looking(cache, look):
+    unused = dict.fromkeys(("read", "assemble", "understand", "listen", "measure", "scope", "detect", "compare"), lambda *_: None)
+    return kept.through(cache, Stages(segmenter=Counting(name="hu-rules"), look=look, **unused)).look
+
+
+def test_another_history_of_the_same_ct_runs_what_follows_the_near_network_alone(cache):
+    """With the shipped model: what was kept gives the bits of a fresh look, whatever is told."""
+    look, study = OmniLook(), chest()
+    texts = [Told(), Told(history="Known emphysema."), Told(history="Cough.", dictation="Small left effusion."), Told()]
+    loaded = {told: omni_runtime._loaded(SHIPPED, modalities).omni for told, modalities in ((0, ("vision",)), (1, IN_DRAFTS))}
+    for omni in loaded.values():
+        omni.calls.clear()
+    again = looking(cache, look)
+    opinions = [again(*study, told) for told in texts]
+    assert loaded[0].calls == {"near": 1, "far": 1}
+    assert loaded[1].calls == {"far": 2, "text": 2}
+    assert opinions == [look(*study, told) for told in texts]
+    assert opinions[0] == opinions[3] != opinions[1]
+    assert any(one.evidence for one in opinions[0].labels)
+
+
+def test_what_was_seen_is_read_back_as_it_was():
+    sighted = OmniLook().see(*chest())
+    content = kept.sighted_bytes(sighted)
+    again = kept.sighted_of(content)
+    arrays = [(one.viewed.cells, *one.viewed.sight, one.structures, one.grid.slice_origins_mm) for one in (sighted, again)]
+    assert len(arrays[0]) == len(arrays[1])
+    assert all(a.dtype == b.dtype and np.array_equal(a, b) for a, b in zip(*arrays, strict=True))
+    assert (again.grid.shape, again.grid.pixel_spacing_mm) == (sighted.grid.shape, sighted.grid.pixel_spacing_mm)
+    assert again.grid.is_side_known == sighted.grid.is_side_known
+    assert len(content) < sighted.viewed.cells.nbytes / 2
+    with pytest.raises(zlib.error):
+        kept.sighted_of(b"another form")
+
+
+def test_other_voxels_other_structures_and_other_weights_are_looked_at_anew(cache, monkeypatch):
+    volume, labels = chest()
+    loaded = omni_runtime._loaded(SHIPPED, ("vision",)).omni
+    loaded.calls.clear()
+    looking(cache, OmniLook())(volume, labels, Told())
+    looking(cache, OmniLook())(Volume(volume.hu + np.int16(1), volume.grid), labels, Told())
+    looking(cache, OmniLook())(volume, replace(labels, digest="1" * 64), Told())
+    monkeypatch.setattr(OmniLook, "digest", "other weights")
+    looking(cache, OmniLook())(volume, labels, Told())
+    assert loaded.calls["near"] == 4

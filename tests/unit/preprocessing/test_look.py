@@ -6,19 +6,23 @@ import numpy as np
 import pytest
 import torch
 
+from medomni import pipeline
 from medomni.anatomy import LOBES
 from medomni.errors import BadInput, MissingPart
 from medomni.model import checkpoint, omni_folder, omni_runtime
 from medomni.model.boxes import Chance, Extent, Found, Join
 from medomni.model.config import LABELS, tiny
-from medomni.model.omni import Omni
+from medomni.model.omni import Given, Omni
 from medomni.model.omni_folder import Answering
 from medomni.model.omni_runtime import Raw
 from medomni.model.words import learn_words
+from medomni.pipeline import Stages
+from medomni.reporting.phrases import notice_text
 from medomni.types.dictation import Told
 from medomni.types.finding import Laterality
-from medomni.types.opinion import Joint
-from preprocessing.look import OmniLook, evidence, opinion_of
+from medomni.types.notice import Notice
+from medomni.types.opinion import Joint, logistic
+from preprocessing.look import OmniLook, Sighted, evidence, opinion_of
 from preprocessing.scan import to_scan
 from tests import factories
 
@@ -53,13 +57,14 @@ def packed(folder, tmp_path_factory):
 
 def test_places_have_chances_and_unlikely_ones_are_not_told(packed):
     runtime, scan = OmniLook(packed).runtime, to_scan(STUDY, STRUCTURES_SEEN).focused()
-    raw = runtime.run(scan.codes, scan.structures, ())
-    told = opinion_of(raw, runtime.answers, scan, STUDY.grid, "").labels
+    viewed = runtime.see(scan.codes, scan.structures)
+    raw, sighted = runtime.answer(viewed, ()), Sighted(viewed, scan.structures, scan.grid)
+    told = opinion_of(raw, sighted, runtime.answers, STUDY.grid, "").labels
     assert any(one.evidence for one in told)
     assert all(one.chances == (0.5,) * len(one.evidence) for one in told)
     rare = {"chance": Chance(offset=-9.0, score=0.0, label=0.0)}
     answers = {label: answer.model_copy(update=rare) for label, answer in runtime.answers.items()}
-    assert not any(one.evidence for one in opinion_of(raw, answers, scan, STUDY.grid, "").labels)
+    assert not any(one.evidence for one in opinion_of(raw, sighted, answers, STUDY.grid, "").labels)
 
 
 def test_every_label_gets_an_opinion_with_its_place(packed):
@@ -90,10 +95,11 @@ def test_a_history_that_speaks_against_a_finding_does_not_take_its_place(folder)
     scan = to_scan(STUDY, STRUCTURES_SEEN).focused()
     cells = np.zeros((len(LABELS), *scan.cells), np.float32)
     sure, unsure = (np.full(len(LABELS), value, np.float32) for value in (6.0, -6.0))
-    raw = Raw(cells=cells, whole=unsure, image=sure, blind=unsure, gates={}, importance={"vision": 1.0})
-    assert all(one.evidence for one in opinion_of(raw, answers, scan, ON, "digest").labels)
+    sighted = Sighted(omni_runtime.Viewed(cells, ()), scan.structures, scan.grid)
+    raw = Raw(whole=unsure, image=sure, blind=unsure, gates={}, importance={"vision": 1.0})
+    assert all(one.evidence for one in opinion_of(raw, sighted, answers, ON, "digest").labels)
     nothing = replace(raw, image=unsure)
-    assert not any(one.evidence for one in opinion_of(nothing, answers, scan, ON, "digest").labels)
+    assert not any(one.evidence for one in opinion_of(nothing, sighted, answers, ON, "digest").labels)
 
 
 def test_without_a_history_no_text_encoder_is_built(folder):
@@ -118,7 +124,7 @@ def test_box_of_cells_lies_where_the_scan_lies():
     middle = np.array(scan.cells) // 2
     corner = middle * np.array([5.0, 6.0, 6.0])
     box = Found(1.0, tuple(corner), tuple(corner + np.array([5.0, 6.0, 6.0])), middle[None])
-    place = evidence(box, middle, scan, ON)
+    place = evidence(box, middle, scan.grid, ON)
     low, high = place.box_mm
     assert all(a < at < b for a, at, b in zip(low, place.position_mm, high, strict=True))
     assert ON.slice_origins_mm[place.slice_index][2] == pytest.approx(place.position_mm[2], abs=2.6)
@@ -137,10 +143,13 @@ def test_side_follows_the_lobes_of_the_likely_cells(packed):
 @pytest.mark.parametrize("texts", [(), [("history", "fever and cough"), ("dictation", "a nodule")]])
 def test_a_packed_model_answers_as_torch_does(folder, packed, texts):
     scan = to_scan(STUDY, STRUCTURES_SEEN).focused()
-    by_torch, by_graphs = (
-        omni_runtime.open_runtime(model, 1).run(scan.codes, scan.structures, texts) for model in (folder, packed)
-    )
-    for name in ("cells", "whole", "image", "blind"):
+    runtimes = [omni_runtime.open_runtime(model, 1) for model in (folder, packed)]
+    views = [runtime.see(scan.codes, scan.structures) for runtime in runtimes]
+    assert np.allclose(views[0].cells, views[1].cells, atol=1e-3)
+    for one, other in zip(views[0].sight, views[1].sight, strict=True):
+        assert (one.dtype, one.shape) == (other.dtype, other.shape)
+    by_torch, by_graphs = (runtime.answer(view, texts) for runtime, view in zip(runtimes, views, strict=True))
+    for name in ("whole", "image", "blind"):
         assert np.allclose(getattr(by_graphs, name), getattr(by_torch, name), atol=1e-3)
     assert (by_graphs.gates, by_graphs.importance) == (by_torch.gates, by_torch.importance)
     assert omni_runtime.open_runtime(packed, 1).digest == omni_folder.digest_of(folder)
@@ -150,7 +159,7 @@ def test_any_file_is_no_packed_model(tmp_path):
     file = tmp_path / f"other{omni_runtime.PACKED}"
     file.write_bytes(b"something")
     with pytest.raises(BadInput, match="no packed omni model"):
-        omni_runtime.open_runtime(file, 1).run(np.zeros((10, 4, 4), np.uint8), np.zeros((10, 2, 2), np.uint8), ())
+        omni_runtime.open_runtime(file, 1).see(np.zeros((10, 4, 4), np.uint8), np.zeros((10, 2, 2), np.uint8))
 
 
 def test_of_lungs_without_lobes_sides_are_told_and_no_lobes(packed):
@@ -168,7 +177,49 @@ def test_what_was_seen_of_the_last_scan_is_not_looked_at_again(folder, monkeypat
     cells = omni_runtime.cells_of(folder, scan.codes, scan.structures)
     runtime = omni_runtime.open_runtime(folder, 1)
     monkeypatch.setattr("medomni.model.vision.NearNetwork.forward", None)  # cannot run again
-    raw = runtime.run(scan.codes, scan.structures, ())
-    assert np.allclose(cells, 1 / (1 + np.exp(-raw.cells)), atol=1e-6)
+    viewed = runtime.see(scan.codes, scan.structures)
+    assert np.allclose(cells, 1 / (1 + np.exp(-viewed.cells)), atol=1e-6)
     with pytest.raises(TypeError):
-        runtime.run(scan.codes[:, :, :-4], scan.structures[:, :, :-2], ())
+        runtime.see(scan.codes[:, :, :-4], scan.structures[:, :, :-2])
+
+
+def test_model_hears_a_code_as_its_term():
+    """With the shipped weights and the text alone."""
+    loaded = checkpoint.load(omni_folder.SHIPPED, ("text",))
+    number = LABELS.index("emphysema")
+
+    def probability(text):
+        with torch.inference_mode():
+            answer = loaded.omni(Given(text=loaded.words.joined([[("history", text)]])))
+        return logistic(loaded.answers["emphysema"].offset + loaded.answers["emphysema"].slope * float(answer.logits[0, number]))
+
+    assert probability("J43.9") == probability("Known emphysema.") > 0.5
+    assert probability("Cough. J43.9.") == probability("Cough. emphysema.") > 0.5
+    assert probability("已知J43.9。") == probability("已知肺气肿。") > 0.5
+    assert probability("Lot J43.9-12.") < 0.2
+
+
+def test_long_history_leaves_the_dictation_its_room(folder):
+    words = checkpoint.load(folder, ("text",)).words
+    told = Told(history="fever and cough " * 300, dictation="a nodule")
+    ids, said = words.ids(told.texts), words.ids([("dictation", "a nodule")])
+    assert len(ids) == tiny().longest_text
+    assert ids[-len(said) :] == said
+    assert ids[: -len(said)] == words.ids([("history", told.history)])[: -len(said)]
+    assert words.cut(told.texts) == ("history",)
+    assert words.cut([("history", "cough"), ("dictation", "a nodule")]) == ()
+    both = Told(history="cough", dictation="a nodule " * 300).texts
+    assert words.ids(both) == words.ids(both[1:])
+    assert words.cut(both) == ("history", "dictation")
+
+
+@pytest.mark.parametrize("model", ["folder", "packed"])
+def test_report_says_when_a_text_was_not_wholly_read(model, request):
+    unused = dict.fromkeys(("read", "assemble", "understand", "listen", "measure", "scope", "detect", "compare"), lambda *_: None)
+    stages = Stages(segmenter=None, look=OmniLook(request.getfixturevalue(model)), **unused)
+    told = {"history_beyond_model": Told(history="cough " * 300), "dictation_beyond_model": Told(dictation="a nodule " * 300)}
+    for code, texts in told.items():
+        _, (notice,) = pipeline._opinion(stages, STUDY, STRUCTURES_SEEN, texts)
+        assert notice == Notice(code=code)
+        assert all(notice_text(notice, language) for language in ("en", "zh"))
+    assert pipeline._opinion(stages, STUDY, STRUCTURES_SEEN, Told(history="cough", dictation="a nodule"))[1] == ()

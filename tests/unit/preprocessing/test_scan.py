@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from medomni.model.scan import CELL, GRID_MM, HU_OF_CODE, LEAST_SLICES, STRUCTURES, Scan, focus, to_codes
+from medomni.model.scan import CELL, GRID_MM, HU_OF_CODE, LEAST_SLICES, STRUCTURES, Scan, box_mm, focus, to_codes
 from medomni.types.segmentation import Segmentation
 from medomni.types.volume import Volume
 from preprocessing.scan import to_scan
@@ -47,7 +47,7 @@ def test_structure_lies_where_the_study_has_it():
 def test_box_of_a_scan_is_the_box_in_the_patient_and_back():
     scan = to_scan(*study())
     low, high = np.array([5.0, 12.0, 18.0]), np.array([20.0, 30.0, 42.0])
-    assert np.allclose(scan.place_mm(scan.box_mm(low, high)), [low, high], atol=1e-6)
+    assert np.allclose(scan.place_mm(box_mm(scan.grid, low, high)), [low, high], atol=1e-6)
 
 
 def test_focused_scan_is_the_same_place():

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from medomni.model.boxes import MOST_BOXES, Extent, Join, found, matches, overlap
+from medomni.model.boxes import MOST_BOXES, Extent, Join, found, matches, needed, overlap
 
 
 def cells(*parts, shape=(8, 10, 12)):
@@ -60,3 +60,18 @@ def test_a_lesion_is_found_once():
     assert matches([box, box + 1, far], [box]) == [True, False, False]
     assert overlap(box, box) == pytest.approx(1.0)
     assert overlap(box, far) == 0.0
+
+
+@pytest.mark.parametrize("join", list(Join))
+@pytest.mark.parametrize(("at_least", "drop"), [(0.0, None), (1.0, 2.5), (-3.5, 0.5), (9.0, None), (9.0, 5.0)])
+def test_cells_that_are_needed_give_the_same_boxes(join, at_least, drop):
+    logits = np.random.default_rng(1).normal(-2.0, 1.5, (8, 10, 12)).astype(np.float32)
+    extent = Extent(at_least=at_least, join=join, drop=drop)
+    bare = needed(logits, extent)
+    kept = np.isfinite(bare)
+    assert np.array_equal(bare[kept], logits[kept])
+    assert not kept.all()
+    one, other = found(logits, extent), found(bare, extent)
+    assert [(box.score, box.low, box.high, box.cells.tolist()) for box in one] == [
+        (box.score, box.low, box.high, box.cells.tolist()) for box in other
+    ]

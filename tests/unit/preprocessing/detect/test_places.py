@@ -100,7 +100,7 @@ def test_slices_too_far_apart_are_not_looked_at_and_nothing_is_said_of_them(monk
 def test_the_shipped_network_says_what_the_model_builds_on():
     case = lung_case(lambda hu, world: ball(hu, world, CENTRE_MM, 26.0, 0.0))
     scan = to_scan(case.volume, case.segmentation).focused()
-    raw = omni_runtime.open_runtime(SHIPPED, 1).run(scan.codes, scan.structures, ())
+    viewed = omni_runtime.open_runtime(SHIPPED, 1).see(scan.codes, scan.structures)
     seen = case.once(places)
-    np.testing.assert_allclose(seen.probability, 1 / (1 + np.exp(-raw.cells)), atol=1e-6)
+    np.testing.assert_allclose(seen.probability, 1 / (1 + np.exp(-viewed.cells)), atol=1e-6)
     assert ((seen.probability > 0) & (seen.probability < 1)).all()
