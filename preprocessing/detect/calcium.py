@@ -17,13 +17,14 @@ from preprocessing.detect.calcium_score import (
     Calcium,
     Slabs,
     calcium_evidence,
+    calcium_outline,
     in_slabs,
     score_calcium,
     slabs_around,
 )
 from preprocessing.detect.calibration import calibrated
 from preprocessing.detect.case import Case
-from preprocessing.detect.place import evidence
+from preprocessing.detect.place import Outline, evidence, outline
 from preprocessing.detect.places import SOURCE, places
 from preprocessing.detect.surroundings import has_contrast, near_metal
 from preprocessing.morphology import Mask3D, grow, shrink
@@ -100,6 +101,16 @@ def aortic_calcium(case: Case) -> Calcium | None:
     return _calcium(case, ARTERIAL, grow(aorta, WALL_MM, case.spacing_mm), aorta)
 
 
+def coronary_outline(case: Case) -> tuple[Outline, ...]:
+    """Outline of the calcium of the coronary arteries."""
+    return _outline(case, CORONARY, "heart", case.once(coronary_calcium))
+
+
+def aortic_outline(case: Case) -> tuple[Outline, ...]:
+    """Outline of the calcium of the aortic wall."""
+    return _outline(case, ARTERIAL, "aorta", case.once(aortic_calcium))
+
+
 def _calcium(case: Case, label: str, region: Mask3D, vessel: Mask3D) -> Calcium | None:
     slabs = slabs_around(case, region)
     if slabs is None:
@@ -149,8 +160,15 @@ def _finding(case: Case, label: str, structure: str, found: Calcium | None) -> F
 def _proof(case: Case, label: str, structure: str, found: Calcium | None) -> Evidence:
     """The scored calcium, or where the network sees some without a score."""
     if found is not None and found.score > 0.0:
-        return calcium_evidence(case, found, structure)
-    return evidence(case, _shown(case, label, structure), structure, SOURCE)
+        return calcium_evidence(case, found, label)
+    return evidence(case, _shown(case, label, structure), label, SOURCE)
+
+
+def _outline(case: Case, label: str, structure: str, found: Calcium | None) -> tuple[Outline, ...]:
+    """The outline of what ``_proof`` tells the place of."""
+    if found is not None and found.score > 0.0:
+        return calcium_outline(case, found)
+    return outline(case, _shown(case, label, structure))
 
 
 def _amount(case: Case, label: str, structure: str, found: Calcium | None) -> float | None:

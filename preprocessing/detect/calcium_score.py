@@ -13,8 +13,7 @@ from scipy import ndimage
 
 from medomni.types.finding import Evidence
 from preprocessing.detect.case import Case
-from preprocessing.detect.place import fine_to_study
-from preprocessing.measure.regions import box_mm
+from preprocessing.detect.place import Outline, block_outline, evidence_at
 from preprocessing.morphology import Mask3D, bounding_box
 
 WEIGHTS_HU = (130.0, 200.0, 300.0, 400.0)
@@ -91,22 +90,15 @@ def score_calcium(case: Case, region: Mask3D, slabs: Slabs, floor_hu: float) -> 
 def calcium_evidence(case: Case, found: Calcium, structure: str) -> Evidence:
     """The slice that holds most calcium, the middle of it there, and the box round all spots."""
     voxels = np.argwhere(found.spots).astype(np.float64)
-    if not len(voxels):
-        return Evidence(structure=structure, source="rule")
     fine = voxels * (found.slabs.thickness, 1, 1) + [s.start for s in found.slabs.box]
     fine[:, 0] = np.minimum(fine[:, 0] + found.slabs.thickness // 2, case.fine_hu.shape[0] - 1)
-    study = fine_to_study(case, fine)
-    slices = np.rint(study[:, 0]).astype(int)
-    index = int(np.bincount(slices).argmax())
-    middle = case.volume.grid.to_world_mm(study[slices == index].mean(axis=0)).round(1)
-    low, high = study.min(axis=0).astype(int), study.max(axis=0).astype(int)
-    return Evidence(
-        structure=structure,
-        slice_index=index,
-        position_mm=(float(middle[0]), float(middle[1]), float(middle[2])),
-        box_mm=box_mm(tuple(slice(int(a), int(b) + 1) for a, b in zip(low, high, strict=True)), case.volume.grid),
-        source="rule",
-    )
+    return evidence_at(case, fine, structure)
+
+
+def calcium_outline(case: Case, found: Calcium) -> tuple[Outline, ...]:
+    """The outline of all spots; none without any."""
+    z, y, x = (part.start for part in found.slabs.box)
+    return block_outline(case, found.spots, (found.slabs.thickness, 1, 1), (z, y, x))
 
 
 def _slice_score(spots: Bool[np.ndarray, "y x"], hu: Float32[np.ndarray, "y x"], voxel_mm2: float) -> float:

@@ -13,7 +13,7 @@ from medomni.types.finding import Finding, Measurement, Presence
 from preprocessing.detect.answer import judged, not_evaluated
 from preprocessing.detect.calibration import calibrated
 from preprocessing.detect.case import Case
-from preprocessing.detect.place import evidence
+from preprocessing.detect.place import Outline, evidence, outline
 from preprocessing.detect.surroundings import METAL_HU, block_maximum, blood_hu, metal
 from preprocessing.measure.regions import LUNGS
 from preprocessing.morphology import Mask3D, grow
@@ -72,6 +72,13 @@ def find_material(case: Case) -> Material:
     found, lines = case.once(metal), _lines(case) | _tubes(case)
     metal_mm3 = _fine_mm3(case, found)
     return Material(found, lines, metal_mm3, _length_mm(lines, case.spacing_mm))
+
+
+def material_outline(case: Case) -> tuple[Outline, ...]:
+    """The study's own voxels of metal, and the lines as blocks of about 2 mm."""
+    found = case.once(find_material)
+    dense = (Outline(one.box, one.mask & (case.fine_hu[one.box] >= METAL_HU)) for one in outline(case, found.metal))
+    return (*dense, *outline(case, found.lines))
 
 
 def _fine_mm3(case: Case, mask: Mask3D) -> float:

@@ -5,6 +5,7 @@ the network knows comes from phantoms, so these labels are hedged (the ceilings 
 """
 
 from collections.abc import Callable
+from functools import cache
 
 import numpy as np
 from scipy import ndimage
@@ -14,9 +15,10 @@ from medomni.types.finding import Evidence, Finding, Laterality, Measurement, Pr
 from preprocessing.detect.answer import identifier, not_evaluated
 from preprocessing.detect.calibration import calibrated
 from preprocessing.detect.case import Case
+from preprocessing.detect.lung_grid import fine_lungs
 from preprocessing.detect.lung_lesions import lung_lesions
 from preprocessing.detect.nodule import shows_nodules
-from preprocessing.detect.place import evidence
+from preprocessing.detect.place import Outline, evidence, outline
 from preprocessing.detect.places import SOURCE, places
 from preprocessing.measure.regions import LUNG_PARTS, lungs_by_side
 from preprocessing.morphology import Mask3D
@@ -45,6 +47,17 @@ def shown_ml(label: str) -> Callable[[Case], float | None]:
     return measure
 
 
+def shown_outline(label: str) -> Callable[[Case], tuple[Outline, ...]]:
+    """The outline of a label in the lungs that its finding names; its border is that of cells, cut off at the lung."""
+
+    def outlined(case: Case) -> tuple[Outline, ...]:
+        named = case.once(_named(label))
+        outlines = outline(case, np.logical_or.reduce([mask for mask, _ in named.values()])) if named else ()
+        return tuple(Outline(one.box, one.mask & case.once(fine_lungs)[one.box]) for one in outlines)
+
+    return outlined
+
+
 def diffuse_findings(case: Case) -> tuple[Finding, ...]:
     """One finding for each label; none where the lungs lie outside the scope of the draft."""
     if "lungs" not in case.coverage.evaluated:
@@ -67,22 +80,32 @@ def _by_side(case: Case, label: str) -> dict[str, Mask3D]:
     return {side: shown & lung for side, lung in lungs.items()}
 
 
+@cache
+def _named(label: str) -> Callable[[Case], dict[str, tuple[Mask3D, float]]]:
+    """Where each lung that shows enough of a label to be named shows it, and how likely; keep it with ``case.once``."""
+
+    def named(case: Case) -> dict[str, tuple[Mask3D, float]]:
+        judged = {side: (mask, calibrated(label, case.millilitres(mask))) for side, mask in _by_side(case, label).items()}
+        return {side: one for side, one in judged.items() if presence_of(one[1]) is not Presence.ABSENT}
+
+    return named
+
+
 def _finding(case: Case, label: str) -> Finding:
-    masks = _by_side(case, label)
-    volumes = {side: case.millilitres(mask) for side, mask in masks.items()}
-    probabilities = {side: calibrated(label, volume) for side, volume in volumes.items()}
-    best = max(probabilities.values(), default=0.0)
-    if presence_of(best) is Presence.ABSENT:
+    named = case.once(_named(label))
+    if not named:
         return not_evaluated(label, "not_excluded")
-    sides = [side for side, probability in probabilities.items() if presence_of(probability) is not Presence.ABSENT]
+    best = max(probability for _, probability in named.values())
     return Finding(
         id=identifier(label),
         label=label,
         presence=presence_of(best),
         probability=best,
-        laterality=_laterality(sides),
-        measurements=tuple(_measurement(label, side, volumes[side]) for side in sides if label in MEASURED),
-        evidence=tuple(_evidence(case, masks[side], side) for side in sides),
+        laterality=_laterality(list(named)),
+        measurements=tuple(
+            _measurement(label, side, case.millilitres(mask)) for side, (mask, _) in named.items() if label in MEASURED
+        ),
+        evidence=tuple(_evidence(case, label, mask) for mask, _ in named.values()),
     )
 
 
@@ -91,12 +114,11 @@ def _laterality(sides: list[str]) -> Laterality:
     return Laterality.of(named) if named else Laterality.UNKNOWN
 
 
-def _evidence(case: Case, mask: Mask3D, side: str) -> Evidence:
+def _evidence(case: Case, label: str, mask: Mask3D) -> Evidence:
     """The largest part of what one lung shows."""
     parts, _ = ndimage.label(mask, np.ones((3, 3, 3)))
     largest = parts == 1 + np.bincount(parts.ravel())[1:].argmax()
-    lung = lungs_by_side(case.regions)[side]
-    return evidence(case, largest, lung[0].structure if len(lung) == 1 else "lungs", SOURCE)
+    return evidence(case, largest, label, SOURCE)
 
 
 def _measurement(label: str, side: str, value: float) -> Measurement:

@@ -4,15 +4,11 @@ Every one of the 18 labels is answered: present, uncertain or absent by a rule s
 reason. ``DETECTORS`` is the whole list; each turns the one Case into findings and knows nothing of the others.
 """
 
-import hashlib
 from collections.abc import Callable, Iterator
 
-import numpy as np
-
-from medomni.model.omni_folder import SHIPPED, digest_of, require
 from medomni.pipeline import Detection, Progress
 from medomni.reporting.vocabulary import vocabulary
-from medomni.types.finding import Finding, Presence
+from medomni.types.finding import Finding
 from medomni.types.notice import Notice
 from medomni.types.region import Coverage, Region
 from medomni.types.segmentation import Segmentation
@@ -29,12 +25,11 @@ from preprocessing.detect.hernia import hiatal_hernia
 from preprocessing.detect.lesion_findings import segmented_lesions
 from preprocessing.detect.lung import lung_findings
 from preprocessing.detect.lung_measures import lung_measures, organ_measures
-from preprocessing.detect.masks import CONSOLIDATION, LESIONS, OPACITY, find_lesions
 from preprocessing.detect.nodes import enlarged_node
 from preprocessing.detect.nodule_findings import lung_nodules
 from preprocessing.detect.pleura import pleural_effusion
+from preprocessing.detect.proofs import proofs
 from preprocessing.detect.spine import bone_density
-from preprocessing.rules import rules_digest
 
 Detector = Callable[[Case], tuple[Finding, ...]]
 
@@ -60,10 +55,6 @@ DETECTORS: tuple[Detector, ...] = (
     bone_density,
 )
 """Every detector, in the order of the findings of a draft."""
-FINDING_OF = {"nodule": "lung_nodule"}
-"""Finding of a lesion mask where the names differ."""
-RULES = ("detect/*.py", "detect/*.toml", "detect/shipped/*/*.safetensors", "scan.py")
-"""What the lesion masks follow from, beside the omni model: rules, curves and the weights of the nodule network."""
 WIDE_CONSOLIDATION_ML = 20.0
 """A consolidation of about a subsegment: from here on the lung mask is doubted."""
 
@@ -80,22 +71,8 @@ def detect(
     return Detection(
         findings=(*found, *_not_evaluated(found, coverage)),
         notices=tuple(_notices(found)),
-        lesions=_lesions(case, found),
+        lesions=proofs(case, found),
     )
-
-
-def _lesions(case: Case, found: tuple[Finding, ...]) -> Segmentation:
-    """The masks of what was found; a mask below its finding's threshold is dropped, so that nobody takes it for one."""
-    seen = {f.label for f in found if f.presence in (Presence.PRESENT, Presence.UNCERTAIN)}
-    names = {label: name for label, name in LESIONS.items() if FINDING_OF.get(name, name) in seen}
-    kept = np.zeros(case.volume.grid.shape, np.uint8)
-    if names:
-        labels = case.once(find_lesions)
-        kept = np.where(np.isin(labels, list(names)), labels, 0).astype(np.uint8)
-        if "consolidation" not in seen and "lung_opacity" in seen:
-            kept[labels == CONSOLIDATION] = OPACITY
-    digest = hashlib.sha256(f"{rules_digest(*RULES)} {digest_of(require(SHIPPED))}".encode()).hexdigest()
-    return Segmentation(kept, case.volume.grid, names, "lesion-rules 2", digest)
 
 
 def _not_evaluated(found: tuple[Finding, ...], coverage: Coverage) -> tuple[Finding, ...]:

@@ -14,7 +14,7 @@ from medomni.types.finding import Finding, Measurement, Presence
 from preprocessing.detect.answer import judged, not_evaluated
 from preprocessing.detect.calibration import calibrated
 from preprocessing.detect.case import Case
-from preprocessing.detect.place import evidence, slice_index
+from preprocessing.detect.place import Outline, evidence, outline, slice_index
 from preprocessing.measure.regions import LUNGS
 from preprocessing.morphology import Mask3D, largest_part
 
@@ -118,6 +118,11 @@ def pericardial_effusion(case: Case) -> tuple[Finding, ...]:
     )
     finding = judged(label, calibrated(label, volume_ml), evidence(case, fluid, label, "segmentation"), figures)
     return (_unless_cut(finding, is_cut),)
+
+
+def pericardial_outline(case: Case) -> tuple[Outline, ...]:
+    """Outline of the fluid whose volume is stated."""
+    return outline(case, case.once(_pericardial_fluid))
 
 
 def _unless_cut(finding: Finding, is_cut: bool) -> Finding:

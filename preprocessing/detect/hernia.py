@@ -10,7 +10,7 @@ from medomni.types.finding import Finding, Measurement, Presence
 from preprocessing.detect.answer import judged, not_evaluated
 from preprocessing.detect.calibration import calibrated
 from preprocessing.detect.case import Case
-from preprocessing.detect.place import evidence
+from preprocessing.detect.place import Outline, evidence, outline
 from preprocessing.detect.places import SOURCE, places
 from preprocessing.measure.regions import LUNGS
 from preprocessing.morphology import Mask3D, grow
@@ -38,9 +38,9 @@ def hiatal_hernia(case: Case) -> tuple[Finding, ...]:
     if volume_ml is None:
         return (not_evaluated(LABEL, "not_segmented"),)
     mask = case.once(herniated)
-    width_mm = _width_mm(case, mask)
+    width_mm = _width_mm(case)
     figures = (Measurement(name="hernia_width", value=width_mm, unit="mm", structure="stomach"),) if width_mm else ()
-    finding = judged(LABEL, calibrated(LABEL, volume_ml), evidence(case, mask, "stomach", SOURCE), figures)
+    finding = judged(LABEL, calibrated(LABEL, volume_ml), evidence(case, mask, LABEL, SOURCE), figures)
     if finding.presence is not Presence.ABSENT:
         return (finding,)
     return (not_evaluated(LABEL, "outside_field_of_view" if case.mask("heart")[0].any() else "not_excluded"),)
@@ -52,8 +52,20 @@ def herniated(case: Case) -> Mask3D:
     return shown & grow(case.mask("esophagus"), REACH_MM, case.spacing_mm) if shown.any() else shown
 
 
-def _width_mm(case: Case, mask: Mask3D) -> float:
-    """Widest extent in a slice, from right to left, of what is neither fat nor lung; 0 where that is nothing."""
-    inside = mask & ~case.mask(*LUNGS) & ((case.smooth_hu > FAT_HU) | (case.coarse.hu < GAS_HU))
+def hernia_outline(case: Case) -> tuple[Outline, ...]:
+    """Outline of what the stated width is that of; of all places that show a hernia where that is nothing."""
+    inside = case.once(_wall_and_content)
+    return outline(case, inside if inside.any() else case.once(herniated))
+
+
+def _wall_and_content(case: Case) -> Mask3D:
+    """What is neither fat nor lung where a hernia shows."""
+    dense = (case.smooth_hu > FAT_HU) | (case.coarse.hu < GAS_HU)
+    return np.asarray(case.once(herniated) & ~case.mask(*LUNGS) & dense)
+
+
+def _width_mm(case: Case) -> float:
+    """Widest extent of it in a slice, from right to left; 0 where it is nothing."""
+    inside = case.once(_wall_and_content)
     columns = np.count_nonzero(inside.any(axis=1), axis=1)
     return float(columns.max()) * case.spacing_mm[2] if len(columns) else 0.0

@@ -15,7 +15,7 @@ from preprocessing.detect.answer import judged, not_evaluated
 from preprocessing.detect.calibration import calibrated
 from preprocessing.detect.case import Case
 from preprocessing.detect.lesion_findings import NODE_SHORT_AXIS_MM
-from preprocessing.detect.place import evidence
+from preprocessing.detect.place import Outline, evidence, outline
 from preprocessing.detect.places import SOURCE, places
 from preprocessing.morphology import Mask3D
 
@@ -63,6 +63,12 @@ def largest_node(case: Case) -> Node | None:
         if not _is_vein(parts[box] == label, box, soft, case)
     ]
     return max(nodes, key=lambda node: node.short_mm, default=None)
+
+
+def node_outline(case: Case) -> tuple[Outline, ...]:
+    """Outline of the largest node; none where a segmenter outlines nodes as anatomy."""
+    node = None if case.segmentation.has(NODE) else case.once(largest_node)
+    return () if node is None else outline(case, node.mask)
 
 
 def _is_vein(part: Mask3D, box: tuple[slice, ...], soft: Bool[np.ndarray, "d h w"], case: Case) -> bool:

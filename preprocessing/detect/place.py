@@ -1,14 +1,26 @@
-"""Coarse mask -> where it lies in the study: the slice where it is largest, a position there and a box, as evidence.
+"""Coarse mask -> where it lies in the study: the slice where it is largest, a position there and a box, as evidence; its outline.
 
 Coarse voxels stand for whole blocks of the study's voxels in patient order, so their middles are known exactly.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 from jaxtyping import Float64, Num
+from scipy import ndimage
 
 from medomni.types.finding import BoxMm, Evidence
 from preprocessing.detect.case import Case
+from preprocessing.measure.regions import box_mm as box_of
 from preprocessing.morphology import Mask3D
+
+
+@dataclass(frozen=True, eq=False)
+class Outline:
+    """A mask on the study's own voxels in patient order, cut to its box."""
+
+    box: tuple[slice, ...]
+    mask: Mask3D
 
 
 def evidence(case: Case, mask: Mask3D, structure: str, source: str = "rule") -> Evidence:
@@ -30,6 +42,42 @@ def evidence(case: Case, mask: Mask3D, structure: str, source: str = "rule") -> 
         box_mm=box_mm(case, mask),
         source=source,
     )
+
+
+def evidence_at(case: Case, fine: Num[np.ndarray, "n 3"], structure: str, source: str = "rule") -> Evidence:
+    """The evidence of voxels of the study in patient order, given by their (z, y, x): the same for a finer mask."""
+    if not len(fine):
+        return Evidence(structure=structure, source=source)
+    study = fine_to_study(case, fine)
+    slices = np.rint(study[:, 0]).astype(int)
+    index = int(np.bincount(slices).argmax())
+    middle = case.volume.grid.to_world_mm(study[slices == index].mean(axis=0)).round(1)
+    low, high = study.min(axis=0).astype(int), study.max(axis=0).astype(int)
+    return Evidence(
+        structure=structure,
+        slice_index=index,
+        position_mm=(float(middle[0]), float(middle[1]), float(middle[2])),
+        box_mm=box_of(tuple(slice(int(a), int(b) + 1) for a, b in zip(low, high, strict=True)), case.volume.grid),
+        source=source,
+    )
+
+
+def outline(case: Case, mask: Mask3D) -> tuple[Outline, ...]:
+    """The outline of a coarse mask; none of an empty one."""
+    return block_outline(case, mask, case.coarse.block, (0, 0, 0))
+
+
+def block_outline(case: Case, mask: Mask3D, block: tuple[int, int, int], start: tuple[int, int, int]) -> tuple[Outline, ...]:
+    """The outline of a mask whose voxels are blocks of the study's voxels, the first at ``start``; none of an empty one."""
+    found = ndimage.find_objects(mask.view(np.uint8))
+    if not found:
+        return ()
+    inner = mask[found[0]]
+    for axis, size in enumerate(block):
+        inner = np.repeat(inner, size, axis=axis) if size > 1 else inner
+    low = [first + part.start * size for first, part, size in zip(start, found[0], block, strict=True)]
+    box = tuple(slice(a, min(a + n, most)) for a, n, most in zip(low, inner.shape, case.fine_hu.shape, strict=True))
+    return (Outline(box, inner[tuple(slice(0, part.stop - part.start) for part in box)]),)
 
 
 def slice_index(case: Case, coarse_z: int, mask: Mask3D) -> int:

@@ -13,7 +13,7 @@ from medomni.types.codes import RADLEX, SNOMED_CT
 from medomni.types.finding import Laterality
 from preprocessing.detect.answer import VOLUME_NAMES
 from preprocessing.detect.lung_measures import FIGURES
-from preprocessing.detect.masks import LESIONS
+from preprocessing.detect.proofs import NAMES
 
 CT_RATE = [
     "medical_material",
@@ -155,7 +155,7 @@ def test_every_label_and_lesion_a_detector_can_emit_has_names_of_its_own():
     known = vocabulary().labels.keys() | anatomy().structures.keys()
 
     assert {label for label, *_ in FIGURES} | set(VOLUME_NAMES) <= vocabulary().labels.keys()
-    assert set(LESIONS.values()) <= known
+    assert set(NAMES.values()) <= known
 
 
 def test_an_unknown_name_is_shown_as_plain_words():

@@ -11,6 +11,7 @@ from medomni.types.finding import Laterality, Presence
 from preprocessing.detect import diffuse
 from preprocessing.detect.calibration import curves
 from preprocessing.detect.diffuse import LABELS, diffuse_findings, shown_ml
+from preprocessing.detect.proofs import proofs
 from tests.unit.preprocessing.detect.lungs import lung_case
 
 
@@ -52,6 +53,12 @@ def test_a_lung_that_shows_a_disease_gets_it_on_its_side_with_a_place(monkeypatc
     x_mm = [proof.position_mm[0] for proof in finding.evidence]
     assert min(x_mm) < 0 < max(x_mm) if side is Laterality.BILATERAL else max(x_mm) < 0
     assert shown_ml(label)(case) > 20
+    mask, lungs = proofs(case, (finding,)).mask(label), case.segmentation.mask("lung_right", "lung_left")
+    assert mask.any()
+    assert not (mask & ~lungs).any()
+    assert all(proof.structure == label and mask[proof.slice_index].any() for proof in finding.evidence)
+    named = case.segmentation.mask("lung_right") if side is Laterality.RIGHT else lungs
+    assert not (mask & ~named).any()
 
 
 def test_thick_slices_leave_diffuse_disease_unjudged():

@@ -10,6 +10,7 @@ from medomni.types.segmentation import Segmentation
 from medomni.types.volume import Volume
 from preprocessing.detect import abdomen, calcium, devices, heart, hernia, nodes, pleura, spine
 from preprocessing.detect.case import Case
+from preprocessing.detect.proofs import proofs
 from preprocessing.measure.regions import measure
 from tests import factories
 from tests.unit.preprocessing.detect.lungs import shown
@@ -247,6 +248,69 @@ def test_a_hernia_that_the_network_sees_has_its_width_and_none_is_never_absent()
     assert not fatty.measurements  # all of it is fat: nothing to measure
     (elsewhere,) = hernia.hiatal_hernia(_case(FAT, masks=gullet, hiatal_hernia=_box((100, 130), (-90, -60), (30, 66))))
     assert elsewhere.presence is Presence.NOT_EVALUATED
+
+
+def _handed_on(name, detector, case):
+    """The mask of a name that goes with what a detector says of a case; None where there is none."""
+    made = proofs(case, detector(case))
+    return made.mask(name) if made.has(name) else None
+
+
+FLUID = _box((-50, 58), (20, 32), (-1, 110))
+GLAND, PLAQUE, RIM = (
+    _box((-44, -20), (60, 82), (100, 124)),
+    _box((0, 8), (-60, -52), (50, 56)),
+    _box((0, 4), (34, 44), (60, 72)),
+)
+POUCH, WIRE = _box((-46, -16), (26, 58), (30, 66)), _box((-8, 8), (-80, -72), (40, 50))
+LOOKED_FOR = {"lesions": {"pericardial_effusion": FLUID}}
+GULLET = {"esophagus": _box((-16, 0), (30, 46), (12, 130))}
+CLAIMED = {
+    "pericardial_effusion": (
+        heart.pericardial_effusion,
+        FLUID,
+        {"parts": ((FLUID, 12),), "lesions": {"pericardial_effusion": FLUID}},
+    ),
+    "lymph_node": (nodes.enlarged_node, GLAND, {"parts": (*FAT, (GLAND, 40)), "lymphadenopathy": GLAND}),
+    "hiatal_hernia": (hernia.hiatal_hernia, POUCH, {"parts": (*FAT, (POUCH, 20)), "masks": GULLET, "hiatal_hernia": POUCH}),
+    calcium.CORONARY: (calcium.coronary_calcification, PLAQUE, {"parts": ((PLAQUE, 320),), calcium.CORONARY: PLAQUE}),
+    calcium.ARTERIAL: (calcium.arterial_calcification, RIM, {"parts": ((RIM, 450),), calcium.ARTERIAL: RIM}),
+    "medical_material": (devices.medical_material, WIRE, {"parts": ((WIRE, 3000),)}),
+}
+"""Names of masks: the detector, what it is to outline, and the chest that holds it."""
+
+
+@pytest.mark.parametrize("name", CLAIMED)
+def test_what_is_claimed_hands_its_mask_on_and_points_into_it(name):
+    detector, true, chest = CLAIMED[name]
+    case = _case(**chest)
+    found = _handed_on(name, detector, case)
+    assert (found & true).sum() > 0.95 * found.sum()
+    assert found.sum() > (0.5 if name == "lymph_node" else 0.8) * true.sum()  # the border of a node is cut off
+    (proof,) = detector(case)[0].evidence
+    assert proof.structure == name
+    assert found[proof.slice_index].any()
+
+
+@pytest.mark.parametrize("name", CLAIMED)
+def test_what_is_not_claimed_hands_no_mask_on(name):
+    detector, _, chest = CLAIMED[name]
+    plain = _case(FAT, masks=chest.get("masks"), lesions={} if "lesions" in chest else None)
+    assert _handed_on(name, detector, plain) is None
+
+
+def test_calcium_that_only_the_network_sees_is_outlined_by_its_places():
+    plaque = _box((0, 20), (34, 44), (60, 84))
+    noisy = _case(noise=80, **{calcium.ARTERIAL: plaque})
+    assert (_handed_on(calcium.ARTERIAL, calcium.arterial_calcification, noisy) == plaque).all()
+
+
+def test_what_is_small_is_drawn_over_what_is_wide():
+    wire = FLUID & _box((0, 8), (24, 30), (40, 60))
+    case = _case(parts=((FLUID, 12), (wire, 3000)), lesions={"pericardial_effusion": FLUID})
+    made = proofs(case, (*devices.medical_material(case), *heart.pericardial_effusion(case)))
+    assert (made.mask("medical_material") == wire).all()
+    assert (made.mask("pericardial_effusion") == FLUID & ~wire).all()
 
 
 def test_trabecular_density_is_read_inside_the_bodies():
