@@ -1,6 +1,7 @@
 """Writes a trained network as a MONAI bundle folder: configuration, half-precision weights, model card.
 
-The folder is what the ``monai-bundle`` door, MONAI's own ``bundle`` commands and ``medomni-ct`` read:
+The folder is what the ``monai-bundle`` door and ``medomni-ct`` read, and MONAI's own ``ConfigParser`` and ``verify_net_in_out``
+where MedOmni is installed, whose network it may name:
 
     configs/metadata.json    who made it, on what, its labels and scores
     configs/inference.json   how to feed it, in MONAI's own transforms
@@ -12,6 +13,7 @@ The folder is what the ``monai-bundle`` door, MONAI's own ``bundle`` commands an
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -64,9 +66,7 @@ def write_bundle(folder: Path, network: Mapping[str, Json], state: Mapping[str, 
     Raises:
         ValueError: a tensor is not finite in half precision, or the bundle is larger than may be shipped.
     """
-    from safetensors.torch import save
-
-    weights = save(half_precision(state), metadata={"format": "pt"})
+    weights = stored_weights(state)
     files = {
         "configs/metadata.json": _as_json(_metadata(card)),
         "configs/inference.json": _as_json(_inference(network, card)),
@@ -81,6 +81,17 @@ def write_bundle(folder: Path, network: Mapping[str, Json], state: Mapping[str, 
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
+
+
+def stored_weights(state: Mapping[str, "torch.Tensor"]) -> bytes:
+    """The file of a bundle's weights, ``models/model.safetensors``.
+
+    Raises:
+        ValueError: a tensor is not finite in half precision.
+    """
+    from safetensors.torch import save
+
+    return save(half_precision(state), metadata={"format": "pt"})
 
 
 def half_precision(state: Mapping[str, "torch.Tensor"]) -> "dict[str, torch.Tensor]":
@@ -136,9 +147,17 @@ def _metadata(card: BundleCard) -> dict[str, Json]:
         "data_source": "; ".join(card.data),
         "intended_use": "Research and drafting under a radiologist's eyes; not a medical device.",
         "eval_metrics": dict(card.scores),
+        "monai_version": _version("monai"),
+        "pytorch_version": _version("torch"),
+        "numpy_version": _version("numpy"),
         "required_packages_version": {},
         "network_data_format": {"inputs": {"image": image}, "outputs": {"pred": labels}},
     }
+
+
+def _version(package: str) -> str:
+    """The installed version that wrote the bundle, without the name of its build."""
+    return version(package).split("+")[0]
 
 
 def _inference(network: Mapping[str, Json], card: BundleCard) -> dict[str, Json]:

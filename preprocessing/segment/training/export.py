@@ -1,21 +1,27 @@
 """A checkpoint -> the bundle that is shipped: ``python -m preprocessing.segment.training.export CHECKPOINT --version 1``.
 
 Takes the average of the weights over the training, in half precision, its scores shifted by ``SHIFTS``, with the model card
-beside this file.
+beside this file. Scores enter the metadata only when ``medomni_ct_scores.toml`` states them for these very weights: after a
+training export, run the benchmarks, state figures and digest there and in the card, and export the exported weights again.
 """
 
 import argparse
+import hashlib
+import sys
+import tomllib
+from importlib.resources import files
 from pathlib import Path
 
 import torch
 
-from preprocessing.segment.bundle_writer import BundleCard, write_bundle
+from preprocessing.segment.bundle_writer import BundleCard, stored_weights, write_bundle
 from preprocessing.segment.classes import CHANNELS, CLASSES, GRID_MM, HU_PER_UNIT, LABELS, WINDOW_HU
 from preprocessing.segment.medomni_ct import SHIPPED
 from preprocessing.segment.network import VOXELS, divisor_of
 from preprocessing.segment.train import averaged_weights, read_recipe
 
 LAST_BIAS = "unet.output_block.conv.conv.bias"
+SCORES = "medomni_ct_scores.toml"
 NETWORK = "preprocessing.segment.network.BlockUNet"
 DATA = (
     "synthetic phantoms of this project",
@@ -51,9 +57,19 @@ def export(checkpoint: Path, out: Path, version: str, recipe_path: Path | None) 
         input_range=(WINDOW_HU[0] / HU_PER_UNIT, WINDOW_HU[1] / HU_PER_UNIT),
         divisor=divisor_of(recipe.filters),
         data=DATA,
+        scores=scores_of(stored_weights(state)),
         readme=(Path(__file__).parent / "medomni_ct.md").read_text(encoding="utf-8"),
     )
     write_bundle(out, definition, state, card)  # type: ignore[arg-type]
+
+
+def scores_of(weights: bytes) -> dict[str, float]:
+    """The stated scores of these weights (the bytes of ``model.safetensors``) by name; none when they are of other weights."""
+    stated = tomllib.loads(files("preprocessing.segment.training").joinpath(SCORES).read_text(encoding="utf-8"))
+    if stated["digest"] != hashlib.sha256(weights).hexdigest():
+        sys.stderr.write(f"{SCORES} is of other weights: the bundle states no scores until it is brought up to date\n")
+        return {}
+    return {f"{where}_{name}": figure for where in ("phantoms", "real") for name, figure in stated[where].items()}
 
 
 def shifted(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:

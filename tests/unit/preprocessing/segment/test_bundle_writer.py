@@ -1,6 +1,9 @@
 """What training writes is a bundle that every door reads, with the weights as they were scored."""
 
+import hashlib
 import json
+import tomllib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,7 +14,10 @@ from preprocessing.segment.bundle_image import prepare
 from preprocessing.segment.bundle_network import read_state
 from preprocessing.segment.bundle_writer import BundleCard, half_precision, write_bundle
 from preprocessing.segment.classes import CHANNELS, CLASSES, GRID_MM
+from preprocessing.segment.medomni_ct import SHIPPED
 from preprocessing.segment.monai_bundle import MonaiBundle
+from preprocessing.segment.network import BlockUNet
+from preprocessing.segment.training import export
 from preprocessing.segment.training.samples import to_input
 from tests import factories
 
@@ -59,6 +65,47 @@ def test_card_data_and_scores_stand_in_the_metadata(tmp_path):
     assert metadata["license"] == "Apache-2.0"
     assert (tmp_path / "docs" / "README.md").read_text() == "# Card\n"
     assert "Apache-2.0" in (tmp_path / "LICENSE").read_text()
+
+
+def test_monai_reads_the_bundle_that_ships_and_its_network_fits_its_metadata():
+    from monai.bundle import ConfigParser, verify_net_in_out
+    from monai.inferers import SlidingWindowInferer
+    from monai.transforms import Compose
+
+    metadata, inference = SHIPPED / "configs" / "metadata.json", SHIPPED / "configs" / "inference.json"
+    parser = ConfigParser()
+    parser.read_config(str(inference))
+    parser.read_meta(str(metadata))
+    assert isinstance(parser.get_parsed_content("network_def"), BlockUNet)
+    assert isinstance(parser.get_parsed_content("inferer"), SlidingWindowInferer)
+    for name in ("preprocessing", "postprocessing"):
+        assert isinstance(parser.get_parsed_content(name), Compose)
+    for name in ("monai_version", "pytorch_version", "numpy_version"):
+        assert parser[f"_meta_::{name}"]
+    verify_net_in_out("network_def", str(metadata), str(inference), device="cpu", n=2)  # raises where shapes or types differ
+
+
+def test_the_shipped_bundle_states_the_scores_of_its_own_weights():
+    stated = tomllib.loads((Path(export.__file__).parent / export.SCORES).read_text(encoding="utf-8"))
+    weights = (SHIPPED / "models" / "model.safetensors").read_bytes()
+    assert stated["digest"] == hashlib.sha256(weights).hexdigest(), "other weights: run the benchmarks and state what they print"
+    metadata = json.loads((SHIPPED / "configs" / "metadata.json").read_text(encoding="utf-8"))
+    assert metadata["eval_metrics"] == export.scores_of(weights)
+    assert {"phantoms_liver", "phantoms_lung_opacity", "real_aorta_a"} <= set(metadata["eval_metrics"])
+
+
+def test_scores_of_other_weights_are_not_stated(capsys):
+    assert export.scores_of(b"others") == {}
+    assert "of other weights" in capsys.readouterr().err
+
+
+def test_the_shipped_card_holds_each_score_and_says_where_it_fails():
+    card = (SHIPPED / "docs" / "README.md").read_text(encoding="utf-8")
+    assert card == Path(export.__file__).with_name("medomni_ct.md").read_text(encoding="utf-8")
+    scores = card.partition("## Scores")[2].partition("## Where it fails")[0]
+    metadata = json.loads((SHIPPED / "configs" / "metadata.json").read_text(encoding="utf-8"))
+    assert [name for name, figure in metadata["eval_metrics"].items() if f"{figure:.3f}" not in scores] == []
+    assert card.partition("## Where it fails")[2].count("\n- ") >= 5
 
 
 @pytest.mark.parametrize(
