@@ -5,8 +5,9 @@
 
 ``measure`` runs every detector's raw measure over the phantoms of those seeds and appends a line for each; a seed that the file
 already holds is left out, so it can be interrupted. ``fit`` replaces the curves of the labels of which it has enough cases on
-both sides. Every phantom weighs the same, so a probability holds where the disease is as common as among them.
-The targets are Platt's (1999), so that a measure that parts all cases does not give an endless slope.
+both sides; a curve that was set by hand (``present = 0``) is replaced only when its label is named. Every phantom weighs the
+same, so a probability holds where the disease is as common as among them. The targets are Platt's (1999), so that a measure
+that parts all cases does not give an endless slope.
 """
 
 import argparse
@@ -93,14 +94,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     run.add_argument("--count", type=int, default=120, help="number of phantoms")
     run.add_argument("--segmenter", choices=("truth", "medomni-ct"), default="truth", help="whose masks the detectors read")
     fit = commands.add_parser("fit", help="fit the curves to the lines and write the table")
-    fit.add_argument("--label", action="append", help="only this finding; may be given several times")
+    fit.add_argument("--label", action="append", help="only this finding, even if set by hand; may be given several times")
     for command in (run, fit):
         command.add_argument("--rows", type=Path, required=True, help="file of measured phantoms, one JSON object a line")
     given = words.parse_args(arguments)
     if given.command == "measure":
         measure_phantoms(range(given.first, given.first + given.count), given.segmenter, given.rows)
     else:
-        write_curves(fitted(read_rows(given.rows), given.label or list(MEASURES)))
+        write_curves(fitted(read_rows(given.rows), given.label or fitted_before()))
     return 0
 
 
@@ -146,6 +147,11 @@ def read_rows(path: Path) -> tuple[Row, ...]:
     """The rows of a file of measured phantoms."""
     lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line]
     return tuple(Row(line["seed"], line["measures"], tuple(line["kinds"])) for line in lines)
+
+
+def fitted_before() -> list[str]:
+    """The labels whose curve in the table came from a fit: a curve set by hand has reasons that no fit knows."""
+    return [label for label in MEASURES if label in curves() and curves()[label].present]
 
 
 def fitted(rows: tuple[Row, ...], labels: Sequence[str]) -> dict[str, Curve]:

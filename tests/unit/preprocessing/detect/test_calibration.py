@@ -40,6 +40,21 @@ def test_groups_that_part_completely_give_a_finite_slope():
     assert 1 < found.middle < 100
 
 
+def test_a_fit_leaves_curves_set_by_hand_alone_unless_they_are_named():
+    ill, well = ("cardiomegaly", "consolidation"), ()
+    rows = tuple(
+        calibrate.Row(seed, {"cardiomegaly": 0.45 + 0.2 * there, "consolidation": 2.0 + 50.0 * there}, ill if there else well)
+        for seed, there in enumerate([True, False] * 20)
+    )
+    assert curves()["consolidation"].present == 0
+    table = calibrate.fitted(rows, calibrate.fitted_before())
+    assert table["consolidation"] == curves()["consolidation"]
+    assert (table["cardiomegaly"].present, table["cardiomegaly"].absent) == (20, 20)
+    named = calibrate.fitted(rows, ["consolidation"])
+    assert named["consolidation"].present == 20
+    assert named["cardiomegaly"] == curves()["cardiomegaly"]
+
+
 def test_a_written_table_reads_back_the_same(tmp_path):
     copy = tmp_path / "calibration.toml"
     copy.write_text(TABLE.read_text(encoding="utf-8"), encoding="utf-8")
