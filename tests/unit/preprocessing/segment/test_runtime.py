@@ -8,7 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from medomni.anatomy import LOBES
 from medomni.model.runtime import import_openvino
+from medomni.phantom import make_case
+from preprocessing.resample import to_working
+from preprocessing.segment.classes import GRID_MM, LABELS
+from preprocessing.segment.density import by_density
+from preprocessing.segment.medomni_ct import SHIPPED, MedomniCt
 from preprocessing.segment.monai_bundle import MonaiBundle
 from preprocessing.segment.runtime import MOST_DIFFERING, OpenVinoRuntime, TorchRuntime, open_runtime
 from tests import factories
@@ -37,6 +43,24 @@ def test_openvino_gives_the_labels_of_torch(bundle):
     assert mine.dtype == np.uint8
     assert len(np.unique(theirs)) > 5
     assert np.mean(mine != theirs) <= MOST_DIFFERING
+
+
+@pytest.mark.slow
+@needs_openvino
+def test_the_shipped_weights_label_a_phantom_alike_in_both_runtimes_and_as_the_truth_has_it():
+    case = make_case(31, shape=(72, 96, 112), spacing_mm=(GRID_MM,) * 3)
+    working = to_working(case.volume, (GRID_MM,) * 3)
+    fast, slow = MedomniCt(), MedomniCt()
+    assert isinstance(fast.runtime, OpenVinoRuntime)
+    slow.__dict__["runtime"] = TorchRuntime(MonaiBundle(SHIPPED), 1)
+    body = by_density(working).body
+    mine, theirs = fast.infer(working.hu, body), slow.infer(working.hu, body)
+    assert np.mean(mine[body] != theirs[body]) <= MOST_DIFFERING
+    for names, least in ((tuple(name for side in LOBES.values() for name in side), 0.95), (("liver",), 0.9)):
+        true = case.truth.mask(*names)
+        assert true.sum() > 5000
+        seen = np.isin(mine, [LABELS[name] for name in names])
+        assert 2 * (seen & true).sum() / (seen.sum() + true.sum()) > least, names
 
 
 @needs_openvino
