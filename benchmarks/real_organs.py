@@ -4,13 +4,15 @@
 
 FOLDER (default ``../shared/data/ct``) holds two thoracic crops with masks of heart, aorta and pulmonary artery (output of
 another model, not drawn by people; bar 0.75), and chest series. Where the lungs of a series are healthy, those of the
-segmenter are held against the density rules (bar 0.97); everywhere the two are printed side by side. ``--overlays`` draws each
+segmenter are held against the density rules (bar 0.97), first as the network alone has them, before the same rules repair
+them; everywhere the two are printed side by side. ``--overlays`` draws each
 series with its labels, to be looked at. A series that is not there is left out.
 """
 
 import argparse
 import json
 import sys
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -96,11 +98,34 @@ def series_rows(given):  # noqa: ANN001, ANN201
         bar = LUNG_BAR if name in HEALTHY else None
         agreement = dice(found.mask(*lungs), rules.mask(*lungs))
         yield (at_least if bar else row)(f"{name}: Dice of the lungs against the density rules", agreement, bar)
+        yield from network_row(given, name, volume)
         if found.lesions is not None:
             voxel_ml = float(volume.grid.voxel_volumes_ml[0])
             for lesion in found.lesions.names.values():
                 yield row(f"{name}: {lesion} of the network (mL)", found.lesions.mask(lesion).sum() * voxel_ml)
         draw(given, name, volume, found)
+
+
+def network_row(given, name: str, volume):  # noqa: ANN001, ANN201
+    """Aerated lung of the network's labels, before anything repairs them, against that of the density rules, at 3 mm."""
+    from preprocessing.resample import to_working
+    from preprocessing.segment.classes import GRID_MM
+    from preprocessing.segment.density import by_density
+    from preprocessing.segment.medomni_ct import MedomniCt, lungs_agreement
+
+    if given.segmenter == MedomniCt.name:
+        working = to_working(volume, (GRID_MM,) * 3)
+        density = by_density(working)
+        agreement = lungs_agreement(own_network().infer(working.hu, density.body), working.hu, density)
+        yield row(f"{name}: Dice of the network's own aerated lung, unrepaired, against them (3 mm)", agreement)
+
+
+@cache
+def own_network():  # noqa: ANN201
+    """The default segmenter without what keeps its results."""
+    from preprocessing.segment.medomni_ct import MedomniCt
+
+    return MedomniCt()
 
 
 def draw(given, name: str, volume, found) -> None:  # noqa: ANN001
