@@ -19,6 +19,8 @@ PLATE_MM = (2.0, 5.0)
 def atelectasis(site: Site, placed: Placed, rng: np.random.Generator) -> Layer:
     """Return collapsed lung of ``placed.size`` percent of the lung's volume; large amounts are whole lobes."""
     variant = placed.variant or _variant(placed.size, rng)
+    if variant == "dependent" and placed.lobe:  # what gravity places keeps to no lobe
+        variant = "plate"
     if variant == "plate":
         return _plates(site, placed, rng)
     canvas = site.canvas

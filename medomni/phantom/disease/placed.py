@@ -56,6 +56,14 @@ SIDED = frozenset(
 )
 """Kinds that lie on the stated side; the side of the others says nothing."""
 
+IN_LOBES = frozenset(
+    (
+        *("lung_opacity", "consolidation", "emphysema", "lung_nodule", "atelectasis", "bronchiectasis"),
+        *("peribronchial_thickening", "interlobular_septal_thickening", "pulmonary_fibrotic_sequela"),
+    )
+)
+"""Kinds that can be placed in a named lobe. Fluid takes its own way, and mosaic attenuation spreads over the whole lung."""
+
 VARIANTS: dict[str, tuple[str, ...]] = {
     "lung_opacity": ("peripheral", "rounded", "crazy_paving", "central", "nodular", "mixed", "subpleural_band"),
     "consolidation": ("lobar", "segmental", "patchy", "rounded"),
@@ -84,9 +92,10 @@ ZONES = ("lower", "middle", "upper", "")
 class Placed:
     """One disease to place.
 
-    ``zone`` is upper, middle, lower or "" (anywhere); ``lobe`` a structure name that narrows it further; ``amount`` overrides
-    the severity's size; ``variant`` is one of ``VARIANTS``; ``margin`` and ``contact`` are those of a nodule; "" leaves it to
-    chance.
+    ``side`` says where the kinds of ``SIDED`` lie; of the others (nodes, devices, heart, vessels) it says nothing. ``zone`` is
+    upper, middle, lower or "" (anywhere); ``lobe`` a structure name that narrows it further, for the kinds of ``IN_LOBES`` (a
+    large lesion may reach beyond it; dependent atelectasis follows gravity and takes none); ``amount`` overrides the severity's
+    size; ``variant`` is one of ``VARIANTS``; ``margin`` and ``contact`` are those of a nodule; "" leaves it to chance.
     ``at_mm`` (x, y, z) is where a nodule lies, whatever its zone; None leaves it to chance.
     """
 
@@ -108,6 +117,8 @@ class Placed:
         known = known and (not self.lobe or self.lobe in LOBES[self.side])
         if not known or self.severity not in SEVERITIES or self.size <= 0:
             raise ValueError(f"cannot place {self}")
+        if self.lobe and (self.kind not in IN_LOBES or self.variant == "dependent"):
+            raise ValueError(f"cannot place {self.variant or self.kind} in a lobe; found {self.lobe}; name a zone instead")
 
     @property
     def size(self) -> float:

@@ -1,5 +1,7 @@
 """Diseases painted into a lung: each lies in the lung, has its size and its HU, and comes out the same from the same seed."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -106,6 +108,18 @@ def test_emphysema_and_bands_lie_in_their_zone():
 def test_dependent_atelectasis_lies_at_the_back():
     site, layer, _ = drawn(Placed("atelectasis", "right", "lower", variant="dependent"))
     assert np.argwhere(layer.mask)[:, 1].mean() > np.argwhere(site.lung)[:, 1].mean() + 5
+
+
+@pytest.mark.parametrize("lobe", ["lung_upper_lobe_right", "lung_lower_lobe_right"])
+def test_most_of_an_atelectasis_of_a_named_lobe_lies_there_whatever_form_is_drawn(lobe):
+    site = sites.site()
+    low = np.zeros_like(site.lung)
+    low[: len(low) // 2] = True
+    site = replace(site, lobes={"lung_lower_lobe_right": site.lung & low, "lung_upper_lobe_right": site.lung & ~low})
+    for seed in range(6):
+        placed = Placed("atelectasis", "right", "", lobe=lobe, amount=1.5)
+        mask = atelectasis(site, placed, np.random.default_rng(seed)).mask
+        assert (mask & site.lobes[lobe]).sum() > 0.5 * mask.sum()
 
 
 def test_mosaic_lobules_are_darker_than_their_neighbours():

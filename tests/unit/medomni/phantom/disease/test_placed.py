@@ -5,6 +5,7 @@ from importlib.resources import files
 
 import pytest
 
+from medomni.phantom.cohort import BodyRegion, draw_findings
 from medomni.phantom.disease import AMOUNTS, SEVERITIES, Placed
 from medomni.phantom.disease.apply import DRAWING_ORDER
 from medomni.phantom.disease.placed import VARIANTS
@@ -48,6 +49,20 @@ def test_a_worse_disease_is_larger(kind):
 def test_an_impossible_disease_is_refused(wrong):
     with pytest.raises(ValueError, match="cannot place"):
         Placed(**{"kind": "lung_opacity", "side": "right", **wrong})
+
+
+@pytest.mark.parametrize(
+    ("kind", "variant"),
+    [("mosaic_attenuation_pattern", ""), ("pleural_effusion", ""), ("lymphadenopathy", "hilar"), ("atelectasis", "dependent")],
+)
+def test_a_lobe_is_refused_where_the_disease_keeps_to_none(kind, variant):
+    with pytest.raises(ValueError, match=r"cannot place \w+ in a lobe"):
+        Placed(kind, "right", lobe="lung_upper_lobe_right", variant=variant)
+
+
+def test_no_disease_of_the_cohort_names_a_lobe():
+    drawn = [item for region in BodyRegion for seed in range(200) for item in draw_findings(seed, region)]
+    assert {item.lobe for item in drawn} == {""}
 
 
 def test_every_variant_belongs_to_a_kind():
