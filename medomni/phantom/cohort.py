@@ -190,12 +190,6 @@ _ZONE_SHARES = {
 _SEVERITIES = ("mild", "moderate", "severe")
 
 
-def picture_of(seed: int, region: BodyRegion = BodyRegion.CHEST) -> str:
-    """The name of a seed's clinical picture, "" of a healthy person."""
-    picture = _draw_picture(np.random.default_rng([seed, 5, _number(region)]), region)
-    return picture.name if picture else ""
-
-
 def draw_findings(seed: int, region: BodyRegion = BodyRegion.CHEST) -> tuple[Placed, ...]:
     """Return the diseases of a seed's default case, none in about one case of four."""
     rng = np.random.default_rng([seed, 5, _number(region)])

@@ -34,11 +34,6 @@ class SidedLesion:
         return float(self.grid.voxel_volumes_ml[self.voxels[side][:, 0]].sum())
 
     @property
-    def total_ml(self) -> float:
-        """Volume over all sides."""
-        return sum(self.volume_ml(side) for side in self.voxels)
-
-    @property
     def crosses_gap(self) -> bool:
         """Whether a slice is missing within the lesion."""
         slices = np.concatenate([voxels[:, 0] for voxels in self.voxels.values()])
