@@ -14,7 +14,7 @@ from preprocessing.detect.answer import judged, not_evaluated
 from preprocessing.detect.calibration import calibrated
 from preprocessing.detect.case import Case
 from preprocessing.detect.place import Outline, evidence, outline
-from preprocessing.detect.surroundings import METAL_HU, block_maximum, blood_hu, metal
+from preprocessing.detect.surroundings import METAL_HU, block_maximum, densest_blood_hu, metal
 from preprocessing.measure.regions import LUNGS
 from preprocessing.morphology import Mask3D, grow
 
@@ -90,7 +90,7 @@ def _fine_mm3(case: Case, mask: Mask3D) -> float:
 
 
 def _lines(case: Case) -> Mask3D:
-    floor_hu = max(LINE_HU, (case.once(blood_hu) or 0.0) + ABOVE_BLOOD_HU)
+    floor_hu = max(LINE_HU, (densest_blood_hu(case) or 0.0) + ABOVE_BLOOD_HU)
     parts, count = ndimage.label(case.once(block_maximum) >= floor_hu, np.ones((3, 3, 3)))
     inside = np.bincount(parts[_between_lungs(case)], minlength=count + 1)
     in_wall = np.bincount(parts[grow(case.mask("aorta"), WALL_MM, case.spacing_mm)], minlength=count + 1)

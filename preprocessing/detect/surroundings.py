@@ -33,11 +33,20 @@ def body(case: Case) -> Mask3D:
 
 def blood_hu(case: Case) -> float | None:
     """Median CT number inside the aorta, else inside the heart; None when neither was segmented."""
-    for name in ("aorta", "heart"):
-        core = shrink(case.mask(name), CORE_MM, case.spacing_mm)
-        if case.millilitres(core) >= LEAST_BLOOD_ML:
-            return float(np.median(case.coarse.hu[core]))
-    return None
+    inside = (_inside_hu(case, name) for name in ("aorta", "heart"))
+    return next((hu for hu in inside if hu is not None), None)
+
+
+def densest_blood_hu(case: Case) -> float | None:
+    """The same of whichever is denser, aorta or pulmonary artery: early after injection that outshines all else."""
+    known = [hu for hu in (case.once(blood_hu), _inside_hu(case, "pulmonary_artery")) if hu is not None]
+    return max(known, default=None)
+
+
+def _inside_hu(case: Case, name: str) -> float | None:
+    """Median CT number deep inside a structure; None where there is too little of it."""
+    core = shrink(case.mask(name), CORE_MM, case.spacing_mm)
+    return float(np.median(case.coarse.hu[core])) if case.millilitres(core) >= LEAST_BLOOD_ML else None
 
 
 def has_contrast(case: Case) -> bool:

@@ -204,6 +204,17 @@ def test_a_feeding_tube_is_a_dense_line_down_the_oesophagus():
     assert swallowed.presence is Presence.ABSENT
 
 
+def test_a_pulmonary_artery_that_outshines_the_aorta_is_no_line():
+    artery, branch = _box((0, 24), (-20, 4), (30, 60)), _box((8, 14), (4, 70), (44, 50))
+    line = _box((-60, 20), (-52, -48), (50, 54))
+    for hu, wanted in ((600, Presence.ABSENT), (900, Presence.PRESENT)):
+        parts = ((artery, 420), (branch, 420), (line, hu))
+        (finding,) = devices.medical_material(_case(parts, masks={"pulmonary_artery": artery}))
+        assert finding.presence is wanted
+    (finding,) = devices.medical_material(_case(((line, 600),)))
+    assert finding.presence is Presence.PRESENT
+
+
 def _with_node(node, hu=40, around=()):
     """Fat behind the heart with a node in it that the network sees."""
     return _case((*FAT, (node, hu), *around), lymphadenopathy=node)
