@@ -65,7 +65,7 @@ def _evaluated(found: Mapping[str, Region], part: str, is_side_known: bool) -> t
     """Organs that a detector judges or that the segmenter measured."""
     organs = {anatomy().structures[name].organ for name, r in found.items() if r.is_found and name in MEASURED_ORGANS}
     if part in ("chest", "abdomen", "chest_abdomen") and lung_ml(found) >= LUNG_MIN_ML:
-        organs |= {"lungs", "pleura"} if is_side_known else {"lungs"}
+        organs |= {"lungs", "airways", "pleura"} if is_side_known else {"lungs", "airways"}  # bronchi are judged in the lungs
     organs |= {organ for organ, needed in JUDGED_ON.items() if all(_is_found(found, name) for name in needed)}
     if lung_ml(found) >= LUNG_MIN_ML:
         organs.add("devices")
@@ -84,7 +84,7 @@ def _not_evaluated(evaluated: tuple[str, ...], part: str, rules: Mapping[str, Re
         return {organ: "region_not_supported" for organ in anatomy().organs if organ not in evaluated}
     reasons = {organ: "no_detector" for organ in anatomy().organs if organ not in evaluated and organ not in UNNAMED[part]}
     if part == "abdomen":
-        reasons |= dict.fromkeys(OUTSIDE_ABDOMEN, "outside_field_of_view")
+        reasons |= dict.fromkeys(OUTSIDE_ABDOMEN.difference(evaluated), "outside_field_of_view")
     has_lungs = lung_ml(rules) >= LUNG_MIN_ML
     for organ in ("lungs", "pleura"):
         if organ in reasons:

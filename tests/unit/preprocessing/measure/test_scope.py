@@ -13,10 +13,10 @@ def _scope(volume, segmentation=None):
     return scope(volume, segmentation, measure(volume, segmentation))
 
 
-def test_whole_chest_by_rules_is_evaluated_for_lungs_pleura_and_devices_only():
+def test_whole_chest_by_rules_is_evaluated_for_lungs_with_bronchi_pleura_and_devices_only():
     coverage, notices = _scope(factories.small_chest().volume)
     assert coverage.region == "chest"
-    assert set(coverage.evaluated) == {"lungs", "pleura", "devices"}
+    assert set(coverage.evaluated) == {"lungs", "airways", "pleura", "devices"}
     assert coverage.not_evaluated["heart"] == "no_detector"
     assert coverage.not_evaluated["upper_abdomen"] == "no_detector"
     assert "kidneys" not in coverage.not_evaluated
