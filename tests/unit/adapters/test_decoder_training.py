@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from adapters import check, decoder
+from adapters import check, decoder, lora
 from adapters.loop import Told
 from medomni.errors import BadInput
 from medomni.model.adapter import CARD, load
@@ -53,7 +53,7 @@ def test_base_stands_still_and_the_adapter_learns(folder, saved):
 
 def test_only_answers_are_learned(folder):
     ids, mask, targets = decoder.Lessons(folder, recipe()).lesson(np.random.default_rng(1))
-    learned = targets != decoder.NOT_LEARNED
+    learned = targets != lora.NOT_LEARNED
     assert torch.equal(targets[learned], ids[learned])
     assert not learned[:, :10].any()
     assert (mask[learned] == 1).all()
@@ -117,6 +117,26 @@ def test_recomputed_activations_give_the_same_gradients(folder):
         learner.losses(lesson)["words"].backward()
         gradients.append([parameter.grad for parameter in learner.thin])
     assert all(torch.allclose(a, b, atol=1e-6) for a, b in zip(*gradients, strict=True))
+
+
+def test_less_is_held_where_the_recipe_recomputes(folder):
+    lesson, held = decoder.Lessons(folder, recipe()).lesson(np.random.default_rng(2)), {False: 0, True: 0}
+    for is_recomputing in held:
+
+        def keep(value, key=is_recomputing):
+            held[key] += value.numel()
+            return value
+
+        learner = decoder.DecoderLearner(folder, recipe(gradient_checkpointing=is_recomputing))
+        with torch.autograd.graph.saved_tensors_hooks(keep, lambda value: value):
+            learner.losses(lesson)
+    assert held[True] < 0.7 * held[False]
+
+
+def test_checkpoint_holds_the_thin_matrices_alone(folder, tmp_path):
+    learner = decoder.train(folder, tmp_path / "c.pt", recipe(), Told("decoder"))
+    stored = torch.load(tmp_path / "c.pt", weights_only=True)["module"]
+    assert [value.shape for value in stored.values()] == [value.shape for value in learner.thin]
 
 
 def test_configuration_holds_nothing_but_what_is_needed(saved):
