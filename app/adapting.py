@@ -1,7 +1,7 @@
 """One training of a recipe, from phantoms to weights: what it needs is made first, and what is there already is used.
 
 recipe, work folder -> bank -> near.pt; another bank -> sights, tokenizer -> fused.pt -> gates.pt; spoken dictations -> audio.pt;
-judged phantoms -> omni folder; language model -> adapter folder
+judged phantoms -> omni folder; language model, or one of the Qwen-Omni classes -> adapter folder
 """
 
 import hashlib
@@ -18,10 +18,13 @@ if TYPE_CHECKING:
     from adapters.decoder import DecoderRecipe
     from adapters.fused import FusedRecipe
     from adapters.listening import ListeningRecipe
+    from adapters.lora import LoraRecipe
     from adapters.near import NearRecipe
+    from adapters.qwen import QwenRecipe
     from adapters.sights import Patient
     from medomni.model.omni import Omni
     from medomni.pipeline import Progress
+    from medomni.settings import Settings
 
 NEAR, FUSED, GATES, AUDIO, WORDS, OMNI = "near.pt", "fused.pt", "gates.pt", "audio.pt", "tokenizer.json", "omni"
 
@@ -224,26 +227,57 @@ def train_decoder(recipe: "DecoderRecipe", work: Path, name: str, home: Path, tr
     Raises:
         MissingPart: the language model was not pulled.
     """
-    from importlib.resources import files
-
     from adapters import decoder
     from adapters.loop import Told
     from medomni.model import weights
     from medomni.model.adapter import base_identity
 
     folder = weights.require(home, "decoder")
-    wording = hashlib.sha256(files("medomni.data").joinpath("wording_en.toml").read_bytes()).hexdigest()
-    digests = {"base": base_identity(), "base_kept": weights.digest_of(folder), "wording": wording}
+    digests = {"base": base_identity(), "base_kept": weights.digest_of(folder), "wording": _wording()}
     with Told(name, tracking_uri, asdict(recipe) | digests) as told:
         learner = decoder.train(folder, work / f"{name}.pt", recipe, told)
-    out = work / name
-    facts: dict[str, str | int | float] = {
+    decoder.save(learner, work / name, name, base_identity(), _facts(recipe))
+    return work / name
+
+
+def train_qwen(recipe: "QwenRecipe", work: Path, name: str, settings: "Settings", tracking_uri: str) -> Path:
+    """Return the folder of the adapter, trained to its end, with its card.
+
+    Raises:
+        BadInput: neither the recipe nor the settings name a folder with a model.
+        MissingPart: the model cannot be loaded.
+    """
+    from adapters import qwen
+    from adapters.loop import Told
+    from medomni.model.backends.digests import digests_in
+    from medomni.model.backends.qwen_omni import QwenOmni
+
+    model = recipe.model or settings.drafter_model
+    if not model or not Path(model).is_dir():
+        remedy = "give a folder as model of the recipe, or in MEDOMNI_DRAFTER_MODEL"
+        raise BadInput("the folder of the model is not there", remedy=remedy, where="model")
+    drafter = QwenOmni(model, device=settings.device, digests=digests_in(settings.home))
+    base = drafter.parts[0].digest
+    with Told(name, tracking_uri, asdict(recipe) | {"model": model, "base": base, "wording": _wording()}) as told:
+        learner = qwen.train(drafter, work / f"{name}.pt", recipe, told)
+    qwen.save(learner, work / name, model, {"name": name, "base": base, **_facts(recipe)})
+    return work / name
+
+
+def _wording() -> str:
+    """The digest of the sentences that are learned."""
+    from importlib.resources import files
+
+    return hashlib.sha256(files("medomni.data").joinpath("wording_en.toml").read_bytes()).hexdigest()
+
+
+def _facts(recipe: "LoraRecipe") -> dict[str, str | int | float]:
+    """What the card of an adapter says besides its name and base."""
+    return {
         "steps": recipe.steps,
         "batch": recipe.batch,
         "seed": recipe.seed,
-        "wording": wording,
+        "wording": _wording(),
         "licence": "Apache-2.0",
         "saw": "statements drawn by chance, worded by medomni/data/wording_en.toml; no patient, no image",
     }
-    decoder.save(learner, out, name, base_identity(), facts)
-    return out

@@ -9,13 +9,15 @@ import typer
 from app import options
 from app.options import Json, Quiet
 
-KINDS = ("near", "fused", "audio", "answers", "decoder")
-SHIPPED = ("near", "fused", "audio", "answers", "chest_ct", "abdomen_ct")
+KINDS = ("near", "fused", "audio", "answers", "decoder", "qwen")
+SHIPPED = ("near", "fused", "audio", "answers", "chest_ct", "abdomen_ct", "qwen_omni")
 """Recipes that ship."""
 
 Recipe = Annotated[
     Path,
-    typer.Argument(metavar="RECIPE", help="Recipe file, or one that ships: near, fused, audio, answers, chest_ct, abdomen_ct."),
+    typer.Argument(
+        metavar="RECIPE", help="Recipe file, or one that ships: near, fused, audio, answers, chest_ct, abdomen_ct, qwen_omni."
+    ),
 ]
 Work = Annotated[
     Path, typer.Option("--work", metavar="DIR", help="Folder of the bank, checkpoints and what is kept.", show_default=False)
@@ -25,7 +27,7 @@ Track = Annotated[bool, typer.Option("--track/--no-track", help="Log the run in 
 
 
 def adapt(recipe: Recipe, work: Work, jobs: Jobs = 0, track: Track = True, as_json: Json = False, quiet: Quiet = False) -> None:
-    """Train a part of the omni model by its recipe; a run that was stopped goes on.
+    """Train a part of the omni model, or an adapter, by its recipe; a run that was stopped goes on.
 
     Phantoms are drawn first where the folder lacks them. Runs are logged in MLflow with the recipe and the digests of what was
     learned from.
@@ -35,6 +37,7 @@ def adapt(recipe: Recipe, work: Work, jobs: Jobs = 0, track: Track = True, as_js
 
     settings = wiring.start()
     kind, table = read(recipe)
+    name = recipe.name.removesuffix(".toml")
     work.mkdir(parents=True, exist_ok=True)
     uri = settings.tracking_uri if track else ""
     with StageWatch(is_quiet=quiet) as watch, watch.stage("prepare") as progress:
@@ -46,9 +49,10 @@ def adapt(recipe: Recipe, work: Work, jobs: Jobs = 0, track: Track = True, as_js
             checkpoint = adapting.train_audio(_made(kind, table, recipe), work, uri, progress, jobs)
         elif kind == "answers":
             checkpoint = adapting.fit_answers(_made(kind, table, recipe), work, uri, progress, jobs)
-        else:
-            name = recipe.name.removesuffix(".toml")
+        elif kind == "decoder":
             checkpoint = adapting.train_decoder(_made(kind, table, recipe), work, name, settings.home, uri)
+        else:
+            checkpoint = adapting.train_qwen(_made(kind, table, recipe), work, name, settings, uri)
     if as_json:
         options.answer_json({"result": str(checkpoint)})
     else:
@@ -87,6 +91,7 @@ def _made(kind: str, table: dict[str, Any], path: Path) -> Any:  # noqa: ANN401 
     from adapters.fused import FusedRecipe
     from adapters.listening import ListeningRecipe
     from adapters.near import NearRecipe
+    from adapters.qwen import QwenRecipe
     from medomni.errors import BadInput
 
     recipes = {
@@ -95,6 +100,7 @@ def _made(kind: str, table: dict[str, Any], path: Path) -> Any:  # noqa: ANN401 
         "audio": ListeningRecipe,
         "answers": AnswersRecipe,
         "decoder": DecoderRecipe,
+        "qwen": QwenRecipe,
     }
     try:
         return recipes[kind](**table)

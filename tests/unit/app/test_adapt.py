@@ -16,7 +16,7 @@ from tests.unit.adapters.test_near import write_sample
 @pytest.mark.parametrize("name", adapt.SHIPPED)
 def test_recipe_that_ships_is_read_by_its_name_and_has_at_most_30_keys(tmp_path, name):
     kind, table = adapt.read(tmp_path / name)
-    assert kind == ("decoder" if name in ("chest_ct", "abdomen_ct") else name)
+    assert kind == {"chest_ct": "decoder", "abdomen_ct": "decoder", "qwen_omni": "qwen"}.get(name, name)
     assert len(table) <= 30
     made = adapt._made(kind, table, tmp_path / name)
     assert set(getattr(made, "labels", ())) <= set(vocabulary().labels)
@@ -40,7 +40,7 @@ def test_recipe_that_is_none_is_refused(tmp_path, text, wrong):
 
 
 def test_unknown_name_says_which_recipes_ship(tmp_path):
-    with pytest.raises(BadInput, match="near, fused, audio, answers, chest_ct, abdomen_ct"):
+    with pytest.raises(BadInput, match="near, fused, audio, answers, chest_ct, abdomen_ct, qwen_omni"):
         adapt.read(tmp_path / "nothing")
 
 
@@ -129,6 +129,44 @@ def test_adapter_states_what_it_was_fitted_to_and_so_does_its_run(tmp_path):
     wording = weights.sha256_of(Path(wordings.__file__).parents[1] / "medomni" / "data" / "wording_en.toml")
     assert (run["base"], run["base_kept"], run["wording"]) == (base_identity(), weights.digest_of(folder), wording)
     assert (card["base"], card["wording"]) == (base_identity(), wording)
+
+
+def test_adapter_of_a_qwen_folder_states_its_base_and_is_taken_for_the_same_folder_alone(tmp_path):
+    pytest.importorskip("peft")
+    pytest.importorskip("transformers")
+    from app import adapting, wiring
+    from medomni.cache import Cache
+    from medomni.model.backends.digests import folder_digest
+    from medomni.settings import load
+    from medomni.types.region import Coverage
+    from tests.tiny_qwen import write_tiny_qwen
+    from tests.unit.adapters.test_qwen_training import recipe
+
+    folder = write_tiny_qwen(tmp_path / "qwen", "qwen2_5_omni_thinker")
+    known = load({"MEDOMNI_DRAFTER_MODEL": str(folder), "MEDOMNI_HOME": str(tmp_path / "home")})
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    out = adapting.train_qwen(recipe(steps=2), tmp_path / "work", "own", known, uri)
+    run, card = logged(tmp_path / "mlflow.db"), card_of(out)
+    wording = weights.sha256_of(Path(wordings.__file__).parents[1] / "medomni" / "data" / "wording_en.toml")
+    base = folder_digest(folder, Cache(Path(), 0))
+    assert (run["model"], run["base"], run["wording"], run["steps"]) == (str(folder), base, wording, "2")
+    assert (card["name"], card["base"], card["wording"]) == ("own", base, wording)
+    drafter = wiring.stages("hu-rules", known, drafter="qwen-omni", adapter=out).drafter(Coverage(region="chest"))
+    assert [part.name for part in drafter.parts] == ["qwen-omni qwen", "own"]
+    moved = load({"MEDOMNI_DRAFTER_MODEL": str(folder.rename(tmp_path / "moved")), "MEDOMNI_HOME": str(tmp_path / "home")})
+    with pytest.raises(BadInput, match="another base model"):
+        wiring.stages("hu-rules", moved, drafter="qwen-omni", adapter=out)
+
+
+@pytest.mark.parametrize("model", ["", "Qwen/Qwen2.5-Omni-7B"])
+def test_adapter_is_fitted_to_a_folder_alone(tmp_path, model):
+    pytest.importorskip("peft")
+    from app import adapting
+    from medomni.settings import load
+    from tests.unit.adapters.test_qwen_training import recipe
+
+    with pytest.raises(BadInput, match="MEDOMNI_DRAFTER_MODEL"):
+        adapting.train_qwen(recipe(model=model), tmp_path, "own", load({}), "")
 
 
 def test_model_that_is_not_there_is_named(tmp_path):

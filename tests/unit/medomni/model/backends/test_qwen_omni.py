@@ -2,14 +2,11 @@ import json
 import shutil
 from dataclasses import replace
 from itertools import groupby
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-from medomni.cache import Cache
 from medomni.errors import BadSettings, MissingPart
-from medomni.model.backends.digests import folder_digest
 from medomni.model.backends.key_slices import EDGE, key_slices
 from medomni.model.backends.qwen_omni import QwenOmni, drafter
 from medomni.pipeline import Shown, worded
@@ -21,7 +18,6 @@ from tests import drafts, factories
 from tests.unit.medomni.reporting.test_guard import statement
 
 KINDS = ("qwen2_5_omni_thinker", "qwen3_omni_moe_thinker")
-NOTHING = Cache(Path(), 0)
 
 
 @pytest.fixture(scope="module", params=KINDS)
@@ -171,32 +167,6 @@ def test_tokenizer_may_be_vocabulary_and_merges(folder, tmp_path):
         for where in (folder, write_as_vocabulary(folder, tmp_path / "as vocabulary"))
     )
     assert one.tolist() == other.tolist()
-
-
-def test_adapter_is_trained_saved_loaded_and_changes_what_is_written(folder, tmp_path):
-    torch, peft = pytest.importorskip("torch"), pytest.importorskip("peft")
-    plain = QwenOmni(str(folder))
-    how = peft.LoraConfig(r=4, lora_alpha=8, target_modules=["q_proj", "v_proj"], task_type="CAUSAL_LM")
-    learner = peft.get_peft_model(QwenOmni(str(folder)).loaded, how).train()
-    inputs = plain.inputs.of("", "Findings:", [np.zeros((112, 112), np.uint8)])
-    optimiser = torch.optim.AdamW((p for p in learner.parameters() if p.requires_grad), lr=0.05)
-    losses = []
-    for _ in range(6):
-        loss = learner(**inputs, labels=inputs["input_ids"]).loss
-        loss.backward()
-        optimiser.step()
-        optimiser.zero_grad()
-        losses.append(float(loss.detach()))
-    assert losses[-1] < losses[0]
-    learner.save_pretrained(str(tmp_path / "adapter"))
-    adapted = QwenOmni(str(folder), tmp_path / "adapter")
-    with torch.no_grad():
-        before, after = (model.loaded(**inputs).logits for model in (plain, adapted))
-    assert not torch.allclose(before, after, atol=1e-4)
-    base, thin = adapted.parts
-    assert (base.role, thin.role) == ("drafter", "adapter")
-    assert (base.digest, thin.digest) == (folder_digest(folder, NOTHING), folder_digest(tmp_path / "adapter", NOTHING))
-    assert base.digest.startswith(base.version)
 
 
 def test_model_that_is_not_there_is_a_missing_part(tmp_path, monkeypatch):
