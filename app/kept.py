@@ -40,8 +40,6 @@ LIBRARIES = ("numpy", "scipy", "torch", "monai", "openvino")
 OWN = ("medomni-ct", "hu-rules")
 """Segmenters whose results follow from the voxels, our code and our weights alone."""
 Result = TypeVar("Result")
-_OTHER_ARRAYS = 7
-"""Kept of a sight besides what the far network reads."""
 _LESIONS, _FACTS, _LABELS = "lesions", "facts.json", "labels.npy"
 _NAMES = TypeAdapter(dict[int, str])
 _NOTICES = TypeAdapter(tuple[Notice, ...])
@@ -216,7 +214,8 @@ def sighted_bytes(of: Sighted) -> bytes:
 def sighted_of(content: bytes) -> Sighted:
     """What the model saw of a scan, as it was kept."""
     with np.load(io.BytesIO(zlib.decompress(content)), allow_pickle=False) as stored:
-        sight = tuple(stored[f"arr_{number}"] for number in range(len(stored.files) - _OTHER_ARRAYS))
+        count = sum(name.startswith("arr_") for name in stored.files)  # numpy's names of what is stored without one
+        sight = tuple(stored[f"arr_{number}"] for number in range(count))
         (depth, height, width), (row_mm, column_mm) = stored["shape"].tolist(), stored["spacing"].tolist()
         directions, is_side_known = stored["directions"], bool(stored["is_side_known"])
         grid = Grid((depth, height, width), (row_mm, column_mm), directions[0], directions[1], stored["origins"], is_side_known)

@@ -254,10 +254,10 @@ def worded(draft: Draft, shown: Shown, drafter: Drafter | None) -> tuple[Draft, 
         new, counts = reword(draft, shown.volume.grid, lambda statements, language: drafter.word(statements, language, shown))
         if counts.kept:
             return new, counts, drafter.parts
-    except MedOmniError as error:
-        if not isinstance(error, MissingPart):
-            raise
+    except MissingPart as error:
         reason = error.found or error.wrong
+    except MedOmniError:
+        raise
     except Exception as error:  # a plug-in's libraries have no common class of errors
         reason = type(error).__name__
     else:

@@ -141,25 +141,32 @@ class QwenInputs:
         found.encode_special_tokens = True
         return found
 
+    @cached_property
+    def _pictures(self) -> Any:  # noqa: ANN401  (an image processor)
+        from transformers import Qwen2VLImageProcessorPil
+
+        return Qwen2VLImageProcessorPil.from_pretrained(self.folder)
+
+    @cached_property
+    def _sounds(self) -> Any:  # noqa: ANN401  (a feature extractor)
+        from transformers import WhisperFeatureExtractor
+
+        return WhisperFeatureExtractor.from_pretrained(self.folder)
+
     def _seen(self, pictures: Sequence[UInt8[np.ndarray, "h w"]]) -> tuple[dict[str, "torch.Tensor"], list[int]]:
         """The patches of pictures, and the ids of their places."""
         from PIL import Image
-        from transformers import Qwen2VLImageProcessorPil
 
-        processor = Qwen2VLImageProcessorPil.from_pretrained(self.folder)
-        found = dict(processor(images=[Image.fromarray(one).convert("RGB") for one in pictures], return_tensors="pt"))
-        counts = [int(grid.prod()) // processor.merge_size**2 for grid in found["image_grid_thw"]]
+        found = dict(self._pictures(images=[Image.fromarray(one).convert("RGB") for one in pictures], return_tensors="pt"))
+        counts = [int(grid.prod()) // self._pictures.merge_size**2 for grid in found["image_grid_thw"]]
         before, place, after = map(self.id_of, self.kind.picture)
         return found, [number for count in counts for number in (before, *[place] * count, after)]
 
     def _heard(self, sound: Float32[np.ndarray, " time"]) -> tuple[dict[str, "torch.Tensor"], list[int]]:
         """The frames of a sound, and the ids of their places."""
-        from transformers import WhisperFeatureExtractor
-
         from medomni.model.audio import RATE_HZ
 
-        extractor = WhisperFeatureExtractor.from_pretrained(self.folder)
-        made = extractor(
+        made = self._sounds(
             [sound[: LONGEST_SOUND_S * RATE_HZ]],
             sampling_rate=RATE_HZ,
             padding="longest",
